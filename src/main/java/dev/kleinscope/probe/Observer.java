@@ -1,0 +1,16 @@
+package dev.kleinscope.probe;
+
+import dev.kleinscope.tensor.Tensor;
+
+/** Sees activations as they are computed, and changes none. */
+public interface Observer {
+
+    /** Asked before anything is copied or synchronised. Must answer alike throughout a run. */
+    boolean wants(String point);
+
+    /**
+     * Called once a forward for each wanted point. The tensor lives at least until the next block has been seen; copy
+     * what must outlive it.
+     */
+    void saw(int step, Pass pass, String point, Tensor tensor);
+}

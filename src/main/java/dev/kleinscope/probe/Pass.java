@@ -1,0 +1,11 @@
+package dev.kleinscope.probe;
+
+/** Which forward of a denoising step: with the prompt, or without it (classifier-free guidance). */
+public enum Pass {
+    COND, UNCOND;
+
+    /** {@code "cond"} or {@code "uncond"}, as written to files. */
+    public String label() {
+        return this == COND ? "cond" : "uncond";
+    }
+}

@@ -1,0 +1,52 @@
+package dev.kleinscope.probe;
+
+import dev.kleinscope.tensor.Tensor;
+import java.util.function.Supplier;
+
+/** What a model reports its activations to during one forward. */
+public interface Probes {
+
+    /** Nobody watches. */
+    Probes NONE = new Probes() {
+        @Override
+        public boolean wants(String point) {
+            return false;
+        }
+
+        @Override
+        public Tensor at(String point, Tensor tensor) {
+            return tensor.named(point);
+        }
+    };
+
+    boolean wants(String point);
+
+    /** Reports an activation and returns it, carrying the point's name. */
+    Tensor at(String point, Tensor tensor);
+
+    /** Reports a value that the model itself does not need, computed only if somebody watches. */
+    default void side(String point, Supplier<Tensor> value) {
+        if (wants(point)) {
+            at(point, value.get());
+        }
+    }
+
+    /** Reports to an observer as one pass of one step. */
+    static Probes of(Observer observer, int step, Pass pass) {
+        return new Probes() {
+            @Override
+            public boolean wants(String point) {
+                return observer.wants(point);
+            }
+
+            @Override
+            public Tensor at(String point, Tensor tensor) {
+                Tensor named = tensor.named(point);
+                if (observer.wants(point)) {
+                    observer.saw(step, pass, point, named);
+                }
+                return named;
+            }
+        };
+    }
+}
