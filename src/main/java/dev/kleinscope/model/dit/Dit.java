@@ -1,0 +1,148 @@
+package dev.kleinscope.model.dit;
+
+import dev.kleinscope.ops.Frame;
+import dev.kleinscope.ops.Linear;
+import dev.kleinscope.ops.Ops;
+import dev.kleinscope.ops.Rope;
+import dev.kleinscope.probe.Probes;
+import dev.kleinscope.tensor.Shape;
+import dev.kleinscope.tensor.Tensor;
+import dev.kleinscope.weights.WeightReader;
+import dev.kleinscope.weights.WeightSource;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * The FLUX.2 diffusion transformer: latents, prompt and timestep in, velocity out.
+ * Source: diffusers {@code Flux2Transformer2DModel} and Black Forest Labs' {@code flux2/model.py}.
+ */
+public final class Dit {
+
+    private final DitConfig config;
+    private final TimestepEmbedding timestepEmbedding;
+    private final TimestepEmbedding guidanceEmbedding;
+    private final Linear doubleModulationImg;
+    private final Linear doubleModulationTxt;
+    private final Linear singleModulation;
+    private final Linear imgIn;
+    private final Linear txtIn;
+    private final List<DoubleBlock> doubleBlocks = new ArrayList<>();
+    private final List<SingleBlock> singleBlocks = new ArrayList<>();
+    private final Linear normOut;
+    private final Linear projOut;
+
+    /**
+     * @param source weights under diffusers' names
+     * @throws dev.kleinscope.weights.ModelException naming the weight that is missing, extra or misshapen
+     */
+    public Dit(WeightSource source, DitConfig config, Ops ops) {
+        this.config = config;
+        WeightReader weights = new WeightReader(source);
+        long hidden = config.hidden();
+        timestepEmbedding = new TimestepEmbedding(weights, ops, "time_guidance_embed.timestep_embedder", config);
+        guidanceEmbedding = config.guidanceEmbeds()
+                ? new TimestepEmbedding(weights, ops, "time_guidance_embed.guidance_embedder", config) : null;
+        doubleModulationImg = linear(weights, ops, "double_stream_modulation_img.linear", 6 * hidden, hidden);
+        doubleModulationTxt = linear(weights, ops, "double_stream_modulation_txt.linear", 6 * hidden, hidden);
+        singleModulation = linear(weights, ops, "single_stream_modulation.linear", 3 * hidden, hidden);
+        imgIn = linear(weights, ops, "x_embedder", hidden, config.inChannels());
+        txtIn = linear(weights, ops, "context_embedder", hidden, config.textDim());
+        for (int i = 0; i < config.doubleBlocks(); i++) {
+            doubleBlocks.add(new DoubleBlock(weights, ops, DitPoints.doubleBlock(i), config));
+        }
+        for (int i = 0; i < config.singleBlocks(); i++) {
+            singleBlocks.add(new SingleBlock(weights, ops, DitPoints.singleBlock(i), config));
+        }
+        normOut = linear(weights, ops, "norm_out.linear", 2 * hidden, hidden);
+        projOut = linear(weights, ops, "proj_out", config.outChannels(), hidden);
+        weights.finish(name -> false);
+    }
+
+    public DitConfig config() {
+        return config;
+    }
+
+    /** Rotary table of a run's tokens, text first, in the innermost frame: [txtTokens + imgTokens, headDim / 2]. */
+    public Rope rope(Ops ops, PositionIds txtIds, PositionIds imgIds) {
+        PositionIds ids = PositionIds.concat(List.of(txtIds, imgIds));
+        return new Rope(ops.input(ids.table(config, true, 1)), ops.input(ids.table(config, false, 1)), Rope.Pairing.ADJACENT);
+    }
+
+    /**
+     * One forward.
+     *
+     * @param latents [batch, imgTokens, inChannels]: noise tokens, then reference tokens
+     * @param promptEmbeds [batch, txtTokens, textDim]
+     * @param timestep for each batch element, 1 (noise) to 0 (image)
+     * @param guidance for each batch element, if the model embeds it; else null
+     * @param txtIds position of each text token
+     * @param imgIds position of each image token
+     * @param rope their rotary table
+     * @return velocity [batch, imgTokens, outChannels], in the caller's frame
+     */
+    public Tensor forward(Ops ops, Tensor latents, Tensor promptEmbeds, float[] timestep, float[] guidance,
+            PositionIds txtIds, PositionIds imgIds, Rope rope, Probes probes) {
+        check(latents, promptEmbeds, timestep, guidance, txtIds, imgIds);
+        long hidden = config.hidden();
+        long txtTokens = promptEmbeds.dim(1);
+        try (Frame frame = ops.frame()) {
+            Tensor time = timestepEmbedding.forward(ops, timestep);
+            Tensor temb = probes.at("time_guidance_embed", guidanceEmbedding == null ? time
+                    : ops.addScaled(time, guidanceEmbedding.forward(ops, guidance), 1));
+            Tensor tembSilu = ops.silu(temb);
+            Tensor modImg = probes.at("double_stream_modulation_img", ops.linear(tembSilu, doubleModulationImg));
+            Tensor modTxt = probes.at("double_stream_modulation_txt", ops.linear(tembSilu, doubleModulationTxt));
+            Tensor modSingle = probes.at("single_stream_modulation", ops.linear(tembSilu, singleModulation));
+
+            Streams x = Streams.of(ops.alloc(Shape.of(latents.dim(0), txtTokens + latents.dim(1), hidden)), txtTokens);
+            ops.linear(latents, imgIn, x.img());
+            probes.at("x_embedder", x.img());
+            ops.linear(promptEmbeds, txtIn, x.txt());
+            probes.at("context_embedder", x.txt());
+            PositionIds ids = PositionIds.concat(List.of(txtIds, imgIds));
+            probes.side("pos_embed.cos", () -> ops.input(ids.table(config, true, 2)));
+            probes.side("pos_embed.sin", () -> ops.input(ids.table(config, false, 2)));
+
+            for (DoubleBlock block : doubleBlocks) {
+                Streams next = block.forward(ops, x, modImg, modTxt, rope, probes);
+                frame.release(x.joint());
+                x = next;
+            }
+            Modulation mod = Modulation.of(modSingle, 0, hidden);
+            for (SingleBlock block : singleBlocks) {
+                Streams next = block.forward(ops, x, mod, rope, probes);
+                frame.release(x.joint());
+                x = next;
+            }
+
+            Tensor scaleShift = ops.linear(tembSilu, normOut);
+            Tensor h = probes.at("norm_out", ops.layerNormModulate(x.img(), scaleShift.slice(1, 0, hidden),
+                    scaleShift.slice(1, hidden, 2 * hidden), config.eps()));
+            return frame.escape(probes.at("proj_out", ops.linear(h, projOut)));
+        }
+    }
+
+    private void check(Tensor latents, Tensor promptEmbeds, float[] timestep, float[] guidance, PositionIds txtIds,
+            PositionIds imgIds) {
+        require(latents.shape().rank() == 3 && latents.dim(2) == config.inChannels(),
+                "latents", "[batch, tokens, " + config.inChannels() + "]", latents.shape());
+        require(promptEmbeds.shape().rank() == 3 && promptEmbeds.dim(2) == config.textDim()
+                && promptEmbeds.dim(0) == latents.dim(0), "prompt embeddings",
+                "[" + latents.dim(0) + ", tokens, " + config.textDim() + "]", promptEmbeds.shape());
+        require(timestep.length == latents.dim(0), "timesteps", latents.dim(0), timestep.length);
+        require(guidanceEmbedding == null || guidance != null && guidance.length == latents.dim(0), "guidance scales",
+                latents.dim(0), guidance == null ? "none" : guidance.length);
+        require(txtIds.tokens() == promptEmbeds.dim(1), "text position ids", promptEmbeds.dim(1), txtIds.tokens());
+        require(imgIds.tokens() == latents.dim(1), "image position ids", latents.dim(1), imgIds.tokens());
+    }
+
+    private static void require(boolean holds, String what, Object expected, Object found) {
+        if (!holds) {
+            throw new IllegalArgumentException("transformer " + what + ": expected " + expected + ", found " + found);
+        }
+    }
+
+    private static Linear linear(WeightReader weights, Ops ops, String name, long out, long in) {
+        return new Linear(ops.weight(weights.take(name + ".weight", out, in)));
+    }
+}

@@ -1,0 +1,17 @@
+package dev.kleinscope.model.dit;
+
+import dev.kleinscope.tensor.Tensor;
+
+/**
+ * The residual stream: text rows first, then image rows, in one buffer that both halves view.
+ *
+ * @param joint [batch, txtTokens + imgTokens, hidden]
+ * @param txt [batch, txtTokens, hidden], a view
+ * @param img [batch, imgTokens, hidden], a view
+ */
+record Streams(Tensor joint, Tensor txt, Tensor img) {
+
+    static Streams of(Tensor joint, long txtTokens) {
+        return new Streams(joint, joint.slice(1, 0, txtTokens), joint.slice(1, txtTokens, joint.dim(1)));
+    }
+}

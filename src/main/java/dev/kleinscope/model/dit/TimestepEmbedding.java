@@ -1,0 +1,48 @@
+package dev.kleinscope.model.dit;
+
+import dev.kleinscope.ops.Linear;
+import dev.kleinscope.ops.Ops;
+import dev.kleinscope.tensor.HostTensor;
+import dev.kleinscope.tensor.Tensor;
+import dev.kleinscope.weights.WeightReader;
+
+/** {@code linear_2(silu(linear_1(sinusoid(1000 t))))}: a scalar as a vector. Also embeds the guidance scale. */
+final class TimestepEmbedding {
+
+    private final Linear linear1;
+    private final Linear linear2;
+    private final int channels;
+
+    TimestepEmbedding(WeightReader weights, Ops ops, String name, DitConfig config) {
+        channels = (int) config.timestepChannels();
+        linear1 = new Linear(ops.weight(weights.take(name + ".linear_1.weight", config.hidden(), channels)));
+        linear2 = new Linear(ops.weight(weights.take(name + ".linear_2.weight", config.hidden(), config.hidden())));
+    }
+
+    /** @return [batch, hidden] */
+    Tensor forward(Ops ops, float[] values) {
+        Tensor sinusoid = ops.input(sinusoid(values, channels));
+        return ops.linear(ops.silu(ops.linear(sinusoid, linear1)), linear2);
+    }
+
+    /**
+     * {@code [cos | sin]} of 1000 t at geometrically falling frequencies.
+     *
+     * <p>Frequencies and angles are f32, as in the peer: an angle near 1000 rad keeps 4 digits there, so f64 would move
+     * the whole result by 1e-5.
+     */
+    static HostTensor sinusoid(float[] values, int channels) {
+        int half = channels / 2;
+        float[] out = new float[values.length * channels];
+        for (int b = 0; b < values.length; b++) {
+            float t = values[b] * 1000f;
+            for (int i = 0; i < half; i++) {
+                float exponent = (float) -Math.log(10000) * i / half;
+                float angle = t * (float) Math.exp(exponent);
+                out[b * channels + i] = (float) Math.cos(angle);
+                out[b * channels + half + i] = (float) Math.sin(angle);
+            }
+        }
+        return HostTensor.of("timestep sinusoid", out, values.length, channels);
+    }
+}

@@ -1,0 +1,85 @@
+package dev.kleinscope.model.text;
+
+import dev.kleinscope.weights.ModelException;
+import dev.kleinscope.weights.WeightSource;
+import tools.jackson.databind.JsonNode;
+
+/**
+ * Sizes of a Qwen3 language model. Source: transformers {@code Qwen3Config}.
+ *
+ * @param hidden width of the residual stream
+ * @param layers transformer layers the checkpoint holds
+ * @param heads query heads
+ * @param kvHeads key and value heads
+ * @param headDim channels of a head
+ * @param mlpHidden inner width of the SwiGLU
+ * @param vocabulary rows of the embedding
+ * @param ropeTheta base of the rotary frequencies
+ * @param eps of RMSNorm
+ */
+public record Qwen3Config(long hidden, int layers, long heads, long kvHeads, long headDim, long mlpHidden, long vocabulary,
+        double ropeTheta, double eps) {
+
+    /** Qwen3-4B, the text encoder of klein-4B. */
+    public static final Qwen3Config QWEN3_4B = new Qwen3Config(2560, 36, 32, 8, 128, 9728, 151936, 1e6, 1e-6);
+
+    public Qwen3Config {
+        for (long size : new long[] {hidden, heads, kvHeads, headDim, mlpHidden, vocabulary}) {
+            if (size < 1 || size > 1 << 24) {
+                throw new ModelException("text encoder configuration: a size is " + size + "; expected 1 to 16777216");
+            }
+        }
+        if (layers < 1 || layers > 4096 || heads % kvHeads != 0 || headDim % 2 != 0) {
+            throw new ModelException("text encoder configuration: " + layers + " layers, " + heads + " heads, " + kvHeads
+                    + " key heads of " + headDim + "; expected at least a layer, an even head size, and key heads that divide the heads");
+        }
+    }
+
+    /** Reads a transformers {@code config.json}. */
+    public static Qwen3Config from(JsonNode json) {
+        String type = json.path("model_type").asString("");
+        if (!type.equals("qwen3")) {
+            throw new ModelException("text encoder configuration: model_type is \"" + type + "\"; expected \"qwen3\"");
+        }
+        if (json.path("attention_bias").asBoolean(false) || json.path("use_sliding_window").asBoolean(false)) {
+            throw new ModelException("text encoder configuration: attention_bias and use_sliding_window are not supported");
+        }
+        JsonNode rope = json.path("rope_parameters");
+        String ropeType = rope.path("rope_type").asString(json.path("rope_scaling").path("rope_type").asString("default"));
+        if (!ropeType.equals("default")) {
+            throw new ModelException("text encoder configuration: rope type \"" + ropeType
+                    + "\" is not supported; Qwen3-4B uses \"default\"");
+        }
+        double theta = json.path("rope_theta").isNumber() ? json.path("rope_theta").asDouble()
+                : rope.path("rope_theta").asDouble(10000);
+        long heads = required(json, "num_attention_heads");
+        long hidden = required(json, "hidden_size");
+        return new Qwen3Config(hidden, (int) required(json, "num_hidden_layers"), heads,
+                json.path("num_key_value_heads").asLong(heads), json.path("head_dim").asLong(128),
+                required(json, "intermediate_size"), required(json, "vocab_size"), theta, json.path("rms_norm_eps").asDouble(1e-6));
+    }
+
+    /** Reads the sizes off the weights of a single file; rope base and eps are Qwen3's own. */
+    public static Qwen3Config infer(WeightSource weights) {
+        int layers = 0;
+        while (weights.contains("model.layers." + layers + ".input_layernorm.weight")) {
+            layers++;
+        }
+        if (layers == 0 || !weights.contains("model.embed_tokens.weight")) {
+            throw new ModelException(weights.describe() + ": no model.layers.0 or model.embed_tokens; is this a Qwen3 model?");
+        }
+        long headDim = weights.tensor("model.layers.0.self_attn.q_norm.weight").dim(0);
+        return new Qwen3Config(weights.tensor("model.embed_tokens.weight").dim(1), layers,
+                weights.tensor("model.layers.0.self_attn.q_proj.weight").dim(0) / headDim,
+                weights.tensor("model.layers.0.self_attn.k_proj.weight").dim(0) / headDim, headDim,
+                weights.tensor("model.layers.0.mlp.down_proj.weight").dim(1),
+                weights.tensor("model.embed_tokens.weight").dim(0), 1e6, 1e-6);
+    }
+
+    private static long required(JsonNode json, String name) {
+        if (!json.path(name).isNumber()) {
+            throw new ModelException("text encoder configuration: no number \"" + name + "\" in config.json");
+        }
+        return json.path(name).asLong();
+    }
+}
