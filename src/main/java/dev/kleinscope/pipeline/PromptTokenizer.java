@@ -1,0 +1,95 @@
+package dev.kleinscope.pipeline;
+
+import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import dev.kleinscope.weights.ModelException;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+
+/**
+ * Qwen3's tokenizer and chat template, read from {@code tokenizer.json} by the Rust {@code tokenizers} library.
+ *
+ * <p>The template is the one of Qwen3 with one user message, a generation prompt and thinking off.
+ */
+public final class PromptTokenizer implements AutoCloseable {
+
+    private static final String BEFORE = "<|im_start|>user\n";
+    private static final String AFTER = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n";
+    private static final String PAD = "<|endoftext|>";
+    private static final long MAX_FILE_BYTES = 256L << 20;
+
+    private final HuggingFaceTokenizer tokenizer;
+    private final int padId;
+    private final int[] before;
+    private final int[] after;
+
+    private PromptTokenizer(HuggingFaceTokenizer tokenizer, Path file) {
+        this.tokenizer = tokenizer;
+        before = encode(BEFORE);
+        after = encode(AFTER);
+        int[] pad = encode(PAD);
+        if (pad.length != 1) {
+            throw new ModelException(file + " has no token " + PAD + "; this is not Qwen3's tokenizer");
+        }
+        padId = pad[0];
+    }
+
+    /**
+     * @param location {@code tokenizer.json}, or the folder that holds it
+     * @throws ModelException if there is none, or it is no tokenizer
+     */
+    public static PromptTokenizer open(Path location) {
+        Path file = Files.isDirectory(location) ? location.resolve("tokenizer.json") : location;
+        try {
+            if (!Files.isRegularFile(file)) {
+                throw new ModelException("no tokenizer at " + file + "; a model folder has tokenizer/tokenizer.json");
+            }
+            if (Files.size(file) > MAX_FILE_BYTES) {
+                throw new ModelException(file + " has " + Files.size(file) + " bytes; a tokenizer.json has at most " + MAX_FILE_BYTES);
+            }
+            TokenizerLibrary.prepare();
+            return new PromptTokenizer(HuggingFaceTokenizer.builder().optTokenizerPath(file).optPadding(false)
+                    .optTruncation(false).build(), file);
+        } catch (IOException e) {
+            throw new ModelException("cannot read " + file + ": " + e.getMessage(), e);
+        } catch (RuntimeException e) {
+            if (e instanceof ModelException) {
+                throw e;
+            }
+            throw new ModelException(file + " is not a tokenizer that can be read: " + e.getMessage(), e);
+        }
+    }
+
+    /** Ids of a text, special tokens recognised, nothing added. */
+    public int[] encode(String text) {
+        return Arrays.stream(tokenizer.encode(text).getIds()).mapToInt(Math::toIntExact).toArray();
+    }
+
+    /**
+     * A prompt as the text encoder takes it.
+     *
+     * @param maxTokens padded length; longer prompts lose their end
+     * @throws IllegalArgumentException if the prompt is not valid Unicode
+     */
+    public Prompt prompt(String text, int maxTokens) {
+        if (text.indexOf('\uFFFD') >= 0 || !StandardCharsets.UTF_8.newEncoder().canEncode(text)) {
+            throw new IllegalArgumentException("the prompt is not valid UTF-8 text: write it in UTF-8, in a terminal whose locale is UTF-8");
+        }
+        int[] all = encode(BEFORE + text + AFTER);
+        int[] ids = Arrays.copyOf(all, maxTokens);
+        int valid = Math.min(all.length, maxTokens);
+        Arrays.fill(ids, valid, maxTokens, padId);
+        // A leading line break of the prompt may merge with the template's: that token is the prompt's.
+        int prefix = Arrays.mismatch(all, before);
+        int promptFrom = Math.min(valid, prefix < 0 ? before.length : Math.min(prefix, before.length));
+        int promptTo = Math.clamp(all.length - after.length, promptFrom, Math.max(promptFrom, valid));
+        return new Prompt(text, ids, new TokenGroups(promptFrom, promptTo, valid, maxTokens), all.length - valid);
+    }
+
+    @Override
+    public void close() {
+        tokenizer.close();
+    }
+}
