@@ -1,0 +1,111 @@
+package dev.kleinscope.ops;
+
+import dev.kleinscope.tensor.Shape;
+import dev.kleinscope.tensor.Tensor;
+
+/** The shapes that operations accept. Each method throws IllegalArgumentException naming both shapes. */
+public final class OpShapes {
+
+    private OpShapes() {
+    }
+
+    public static void linear(Tensor x, Linear layer, Tensor out) {
+        Tensor weight = layer.weight();
+        require(weight.shape().rank() == 2, "linear", "weight must be [out, in]", "x", x, "weight", weight);
+        require(x.shape().rank() >= 1 && x.dim(-1) == layer.in(), "linear", "rows of x must be as wide as those of weight",
+                "x", x, "weight", weight);
+        expect("linear", x.shape().withLast(layer.out()), "out", out);
+        if (layer.bias() != null) {
+            expect("linear", Shape.of(layer.out()), "bias", layer.bias());
+        }
+        apart("linear", out, x);
+    }
+
+    /** Elementwise operations: all shapes alike. */
+    public static void alike(String op, Tensor out, Tensor... inputs) {
+        for (Tensor input : inputs) {
+            require(input.shape().rank() >= 1 && input.shape().equals(out.shape()), op, "shapes must be alike",
+                    "input", input, "out", out);
+        }
+        apart(op, out, inputs);
+    }
+
+    /** x [batch, tokens, hidden] with vectors [batch, hidden]. */
+    public static void modulated(String op, Tensor x, Tensor vector, Tensor out) {
+        require(x.shape().rank() == 3, op, "x must be [batch, tokens, hidden]", "x", x, "vector", vector);
+        require(vector.shape().equals(Shape.of(x.dim(0), x.dim(2))), op, "the vector must be [batch, hidden]",
+                "x", x, "vector", vector);
+        alike(op, out, x);
+        apart(op, out, vector);
+    }
+
+    public static void rmsNorm(String op, Tensor x, Tensor weight, Tensor out) {
+        require(weight.shape().rank() == 1 && weight.dim(0) > 0 && x.shape().rank() >= 1
+                && x.dim(-1) % weight.dim(0) == 0, op, "rows of x must be whole groups of the weight's size",
+                "x", x, "weight", weight);
+        alike(op, out, x);
+    }
+
+    public static void rmsNormRope(Tensor x, Tensor weight, Rope rope, Tensor out) {
+        rmsNorm("rmsNormRope", x, weight, out);
+        require(x.shape().rank() == 3 && weight.dim(0) % 2 == 0, "rmsNormRope",
+                "x must be [batch, tokens, heads * headDim] with an even headDim", "x", x, "weight", weight);
+        Shape angles = Shape.of(x.dim(1), weight.dim(0) / 2);
+        expect("rmsNormRope", angles, "cos", rope.cos());
+        expect("rmsNormRope", angles, "sin", rope.sin());
+    }
+
+    public static void attention(Tensor q, Tensor k, Tensor v, long heads, long kvHeads, AttentionMask mask, Tensor out) {
+        String op = "attention";
+        require(q.shape().rank() == 3 && k.shape().rank() == 3, op, "q and k must be [batch, tokens, heads * headDim]",
+                "q", q, "k", k);
+        require(heads > 0 && kvHeads > 0 && heads % kvHeads == 0 && q.dim(2) % heads == 0,
+                op, heads + " heads and " + kvHeads + " key heads do not divide the rows", "q", q, "k", k);
+        require(k.dim(0) == q.dim(0) && k.dim(2) == q.dim(2) / heads * kvHeads, op,
+                "batch or head size differ with " + heads + " heads and " + kvHeads + " key heads", "q", q, "k", k);
+        require(v.shape().equals(k.shape()), op, "shapes must be alike", "k", k, "v", v);
+        alike(op, out, q);
+        apart(op, out, k, v);
+        if (mask.validKeys() != null && mask.validKeys().length != q.dim(0)) {
+            throw new IllegalArgumentException(op + ": the mask holds " + mask.validKeys().length
+                    + " counts of valid keys, q " + q.shape() + " has " + q.dim(0) + " batch elements");
+        }
+    }
+
+    /** @throws IllegalArgumentException also for an id outside the table */
+    public static void embedding(Tensor table, int[] ids, Tensor out) {
+        require(table.shape().rank() == 2 && out.shape().rank() >= 1 && table.dim(1) == out.dim(-1)
+                        && out.rows() == ids.length, "embedding",
+                "out must hold a row of the table for each of " + ids.length + " ids", "table", table, "out", out);
+        for (int id : ids) {
+            if (id < 0 || id >= table.dim(0)) {
+                throw new IllegalArgumentException("embedding: id " + id + " is outside the table " + table.name()
+                        + table.shape());
+            }
+        }
+    }
+
+    private static void expect(String op, Shape expected, String role, Tensor found) {
+        if (!found.shape().equals(expected)) {
+            throw new IllegalArgumentException(op + ": " + role + " " + found.name() + ": expected " + expected
+                    + ", found " + found.shape());
+        }
+    }
+
+    private static void require(boolean holds, String op, String rule, String aRole, Tensor a, String bRole, Tensor b) {
+        if (!holds) {
+            throw new IllegalArgumentException(op + ": " + rule + "; " + aRole + " " + a.name() + a.shape() + ", "
+                    + bRole + " " + b.name() + b.shape());
+        }
+    }
+
+    /** Catches the overlap that is easily written: an operation onto its own input. */
+    private static void apart(String op, Tensor out, Tensor... inputs) {
+        for (Tensor input : inputs) {
+            if (input.storage() == out.storage() && input.offset() == out.offset() && out.shape().elements() > 0) {
+                throw new IllegalArgumentException(op + ": out " + out.name() + out.shape() + " overlaps its input "
+                        + input.name() + input.shape());
+            }
+        }
+    }
+}
