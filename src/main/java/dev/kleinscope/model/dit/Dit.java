@@ -4,6 +4,7 @@ import dev.kleinscope.ops.Frame;
 import dev.kleinscope.ops.Linear;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.ops.Rope;
+import dev.kleinscope.probe.PointCatalog;
 import dev.kleinscope.probe.Probes;
 import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Tensor;
@@ -60,6 +61,10 @@ public final class Dit {
 
     public DitConfig config() {
         return config;
+    }
+
+    public PointCatalog points() {
+        return new PointCatalog(DitPoints.all(config));
     }
 
     /** Rotary table of a run's tokens, text first, in the innermost frame: [txtTokens + imgTokens, headDim / 2]. */

@@ -1,7 +1,10 @@
 package dev.kleinscope.model.dit;
 
-import java.util.LinkedHashMap;
-import java.util.Map;
+import dev.kleinscope.probe.Point;
+import dev.kleinscope.probe.Point.Role;
+import dev.kleinscope.probe.Point.Rows;
+import java.util.ArrayList;
+import java.util.List;
 
 /** Names of everything a transformer's forward reports, as diffusers' module paths. */
 public final class DitPoints {
@@ -9,8 +12,22 @@ public final class DitPoints {
     private DitPoints() {
     }
 
-    record Side(String norm1, String toQ, String toK, String toV, String normQ, String normK, String attn, String norm2,
-            String linearIn, String ff, String out) {
+    /** Names within a double block of what belongs to one stream; the modules' are those of their weights. */
+    record Side(Rows rows, String norm1, String toQ, String toK, String toV, String normQ, String normK, String attn, String toOut,
+            String norm2, String linearIn, String ff, String out) {
+
+        static Side img(String block) {
+            return new Side(Rows.IMG, block + ".norm1", block + ".attn.to_q", block + ".attn.to_k", block + ".attn.to_v",
+                    block + ".attn.norm_q", block + ".attn.norm_k", block + ".attn.img", block + ".attn.to_out.0", block + ".norm2",
+                    block + ".ff.linear_in", block + ".ff", block + ".img");
+        }
+
+        static Side txt(String block) {
+            return new Side(Rows.TXT, block + ".norm1_context", block + ".attn.add_q_proj", block + ".attn.add_k_proj",
+                    block + ".attn.add_v_proj", block + ".attn.norm_added_q", block + ".attn.norm_added_k", block + ".attn.txt",
+                    block + ".attn.to_add_out", block + ".norm2_context", block + ".ff_context.linear_in", block + ".ff_context",
+                    block + ".txt");
+        }
     }
 
     record Single(String norm, String toQkvMlp, String normQ, String normK, String attn, String out) {
@@ -29,55 +46,54 @@ public final class DitPoints {
         return "single_transformer_blocks." + index;
     }
 
-    /**
-     * Every point in the order of the paper, with its shape for people: {@code img}, {@code txt} and {@code all} stand for
-     * numbers of tokens, {@code B} for the batch.
-     */
-    public static Map<String, String> all(DitConfig config) {
-        Map<String, String> points = new LinkedHashMap<>();
+    /** Every point in the order of the paper. */
+    public static List<Point> all(DitConfig config) {
+        List<Point> points = new ArrayList<>();
         long hidden = config.hidden();
-        points.put("time_guidance_embed", "[B, " + hidden + "]");
-        points.put("double_stream_modulation_img", "[B, " + 6 * hidden + "]");
-        points.put("double_stream_modulation_txt", "[B, " + 6 * hidden + "]");
-        points.put("single_stream_modulation", "[B, " + 3 * hidden + "]");
-        points.put("x_embedder", "[B, img, " + hidden + "]");
-        points.put("context_embedder", "[B, txt, " + hidden + "]");
-        points.put("pos_embed.cos", "[all, " + config.headDim() + "]");
-        points.put("pos_embed.sin", "[all, " + config.headDim() + "]");
         String perHead = config.heads() + ", " + config.headDim() + "]";
+        points.add(new Point("time_guidance_embed", Role.INNER, Rows.NONE, "[B, " + hidden + "]"));
+        points.add(new Point("double_stream_modulation_img", Role.INNER, Rows.NONE, "[B, " + 6 * hidden + "]"));
+        points.add(new Point("double_stream_modulation_txt", Role.INNER, Rows.NONE, "[B, " + 6 * hidden + "]"));
+        points.add(new Point("single_stream_modulation", Role.INNER, Rows.NONE, "[B, " + 3 * hidden + "]"));
+        points.add(tokens("x_embedder", Role.EMBEDDER, Rows.IMG, hidden + "]"));
+        points.add(tokens("context_embedder", Role.EMBEDDER, Rows.TXT, hidden + "]"));
+        points.add(new Point("pos_embed.cos", Role.INNER, Rows.JOINT, "[all, " + config.headDim() + "]"));
+        points.add(new Point("pos_embed.sin", Role.INNER, Rows.JOINT, "[all, " + config.headDim() + "]"));
         for (int i = 0; i < config.doubleBlocks(); i++) {
-            String block = doubleBlock(i) + ".";
-            side(points, block, "img", hidden, config.mlpHidden(), perHead, "attn.to_q", "attn.to_k", "attn.to_v",
-                    "attn.norm_q", "attn.norm_k", "norm1", "norm2", "ff");
-            side(points, block, "txt", hidden, config.mlpHidden(), perHead, "attn.add_q_proj", "attn.add_k_proj",
-                    "attn.add_v_proj", "attn.norm_added_q", "attn.norm_added_k", "norm1_context", "norm2_context", "ff_context");
+            for (Side side : List.of(Side.img(doubleBlock(i)), Side.txt(doubleBlock(i)))) {
+                Rows rows = side.rows();
+                for (String inner : List.of(side.norm1(), side.toQ(), side.toK(), side.toV())) {
+                    points.add(tokens(inner, Role.INNER, rows, hidden + "]"));
+                }
+                points.add(tokens(side.normQ(), Role.INNER, rows, perHead));
+                points.add(tokens(side.normK(), Role.INNER, rows, perHead));
+                points.add(tokens(side.attn(), Role.BRANCH, rows, hidden + "]"));
+                points.add(tokens(side.norm2(), Role.INNER, rows, hidden + "]"));
+                points.add(tokens(side.linearIn(), Role.INNER, rows, 2 * config.mlpHidden() + "]"));
+                points.add(tokens(side.ff(), Role.BRANCH, rows, hidden + "]"));
+                points.add(tokens(side.out(), Role.BLOCK, rows, hidden + "]"));
+            }
         }
         for (int i = 0; i < config.singleBlocks(); i++) {
             Single single = Single.of(singleBlock(i));
-            points.put(single.norm(), "[B, all, " + hidden + "]");
-            points.put(single.toQkvMlp(), "[B, all, " + (3 * hidden + 2 * config.mlpHidden()) + "]");
-            points.put(single.normQ(), "[B, all, " + perHead);
-            points.put(single.normK(), "[B, all, " + perHead);
-            points.put(single.attn(), "[B, all, " + hidden + "]");
-            points.put(single.out(), "[B, all, " + hidden + "]");
+            points.add(tokens(single.norm(), Role.INNER, Rows.JOINT, hidden + "]"));
+            points.add(tokens(single.toQkvMlp(), Role.INNER, Rows.JOINT, 3 * hidden + 2 * config.mlpHidden() + "]"));
+            points.add(tokens(single.normQ(), Role.INNER, Rows.JOINT, perHead));
+            points.add(tokens(single.normK(), Role.INNER, Rows.JOINT, perHead));
+            points.add(tokens(single.attn(), Role.BRANCH, Rows.JOINT, hidden + "]"));
+            points.add(tokens(single.out(), Role.BLOCK, Rows.JOINT, hidden + "]"));
         }
-        points.put("norm_out", "[B, img, " + hidden + "]");
-        points.put("proj_out", "[B, img, " + config.outChannels() + "]");
+        points.add(tokens("norm_out", Role.INNER, Rows.IMG, hidden + "]"));
+        points.add(tokens("proj_out", Role.INNER, Rows.IMG, config.outChannels() + "]"));
         return points;
     }
 
-    private static void side(Map<String, String> points, String block, String tokens, long hidden, long mlpHidden,
-            String perHead, String q, String k, String v, String normQ, String normK, String norm1, String norm2, String ff) {
-        String row = "[B, " + tokens + ", ";
-        for (String point : new String[] {norm1, q, k, v}) {
-            points.put(block + point, row + hidden + "]");
-        }
-        points.put(block + normQ, row + perHead);
-        points.put(block + normK, row + perHead);
-        points.put(block + "attn." + tokens, row + hidden + "]");
-        points.put(block + norm2, row + hidden + "]");
-        points.put(block + ff + ".linear_in", row + 2 * mlpHidden + "]");
-        points.put(block + ff, row + hidden + "]");
-        points.put(block + tokens, row + hidden + "]");
+    private static Point tokens(String name, Role role, Rows rows, String width) {
+        String count = switch (rows) {
+            case IMG -> "img";
+            case TXT -> "txt";
+            default -> "all";
+        };
+        return new Point(name, role, rows, "[B, " + count + ", " + width);
     }
 }

@@ -21,8 +21,8 @@ final class DoubleBlock {
 
     DoubleBlock(WeightReader weights, Ops ops, String name, DitConfig config) {
         heads = config.heads();
-        img = new Side(weights, ops, name, SideNames.IMG, config);
-        txt = new Side(weights, ops, name, SideNames.TXT, config);
+        img = new Side(weights, ops, DitPoints.Side.img(name), config);
+        txt = new Side(weights, ops, DitPoints.Side.txt(name), config);
     }
 
     /** @return the streams after this block, in the caller's frame */
@@ -46,38 +46,6 @@ final class DoubleBlock {
         }
     }
 
-    /** What a stream's modules and points are called under the block. */
-    private enum SideNames {
-        IMG("attn.to_q", "attn.to_k", "attn.to_v", "attn.norm_q", "attn.norm_k", "attn.to_out.0", "norm1", "norm2", "ff", "img"),
-        TXT("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj", "attn.norm_added_q", "attn.norm_added_k",
-                "attn.to_add_out", "norm1_context", "norm2_context", "ff_context", "txt");
-
-        final String toQ;
-        final String toK;
-        final String toV;
-        final String normQ;
-        final String normK;
-        final String toOut;
-        final String norm1;
-        final String norm2;
-        final String ff;
-        final String stream;
-
-        SideNames(String toQ, String toK, String toV, String normQ, String normK, String toOut, String norm1, String norm2,
-                String ff, String stream) {
-            this.toQ = toQ;
-            this.toK = toK;
-            this.toV = toV;
-            this.normQ = normQ;
-            this.normK = normK;
-            this.toOut = toOut;
-            this.norm1 = norm1;
-            this.norm2 = norm2;
-            this.ff = ff;
-            this.stream = stream;
-        }
-    }
-
     /** One stream's weights, and the two halves of the block either side of the attention. */
     private static final class Side {
 
@@ -96,24 +64,25 @@ final class DoubleBlock {
         private final double eps;
         private final DitPoints.Side points;
 
-        Side(WeightReader weights, Ops ops, String block, SideNames names, DitConfig config) {
+        Side(WeightReader weights, Ops ops, DitPoints.Side names, DitConfig config) {
+            points = names;
             hidden = config.hidden();
             mlpHidden = config.mlpHidden();
             heads = config.heads();
             headDim = config.headDim();
             eps = config.eps();
-            String prefix = block + ".";
-            toQ = new Linear(ops.weight(weights.take(prefix + names.toQ + ".weight", hidden, hidden)));
-            toK = new Linear(ops.weight(weights.take(prefix + names.toK + ".weight", hidden, hidden)));
-            toV = new Linear(ops.weight(weights.take(prefix + names.toV + ".weight", hidden, hidden)));
-            normQ = ops.weight(weights.take(prefix + names.normQ + ".weight", headDim));
-            normK = ops.weight(weights.take(prefix + names.normK + ".weight", headDim));
-            toOut = new Linear(ops.weight(weights.take(prefix + names.toOut + ".weight", hidden, hidden)));
-            linearIn = new Linear(ops.weight(weights.take(prefix + names.ff + ".linear_in.weight", 2 * mlpHidden, hidden)));
-            linearOut = new Linear(ops.weight(weights.take(prefix + names.ff + ".linear_out.weight", hidden, mlpHidden)));
-            points = new DitPoints.Side(prefix + names.norm1, prefix + names.toQ, prefix + names.toK, prefix + names.toV,
-                    prefix + names.normQ, prefix + names.normK, prefix + "attn." + names.stream, prefix + names.norm2,
-                    prefix + names.ff + ".linear_in", prefix + names.ff, prefix + names.stream);
+            toQ = linear(weights, ops, names.toQ(), hidden, hidden);
+            toK = linear(weights, ops, names.toK(), hidden, hidden);
+            toV = linear(weights, ops, names.toV(), hidden, hidden);
+            normQ = ops.weight(weights.take(names.normQ() + ".weight", headDim));
+            normK = ops.weight(weights.take(names.normK() + ".weight", headDim));
+            toOut = linear(weights, ops, names.toOut(), hidden, hidden);
+            linearIn = linear(weights, ops, names.linearIn(), 2 * mlpHidden, hidden);
+            linearOut = linear(weights, ops, names.ff() + ".linear_out", hidden, mlpHidden);
+        }
+
+        private static Linear linear(WeightReader weights, Ops ops, String name, long out, long in) {
+            return new Linear(ops.weight(weights.take(name + ".weight", out, in)));
         }
 
         /** Normalise, project to q, k and v, normalise the heads, rotate; results go to this stream's rows. */

@@ -4,6 +4,8 @@ import dev.kleinscope.ops.AttentionMask;
 import dev.kleinscope.ops.Frame;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.ops.Rope;
+import dev.kleinscope.probe.Point;
+import dev.kleinscope.probe.PointCatalog;
 import dev.kleinscope.probe.Probes;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
@@ -12,9 +14,7 @@ import dev.kleinscope.weights.ModelException;
 import dev.kleinscope.weights.WeightReader;
 import dev.kleinscope.weights.WeightSource;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 
 /**
  * Qwen3 as FLUX.2-klein's text encoder: hidden states 9, 18 and 27 side by side.
@@ -69,13 +69,14 @@ public final class TextEncoder {
     }
 
     /** Points this model reports, with their shapes for people. */
-    public static Map<String, String> points(Qwen3Config config) {
-        Map<String, String> points = new LinkedHashMap<>();
+    public static PointCatalog points(Qwen3Config config) {
+        List<Point> points = new ArrayList<>();
         for (int i = 0; i <= STATES.getLast(); i++) {
-            points.put("hidden_states." + i, "[B, txt, " + config.hidden() + "]");
+            points.add(new Point("hidden_states." + i, i == 0 ? Point.Role.EMBEDDER : Point.Role.BLOCK, Point.Rows.TXT,
+                    "[B, txt, " + config.hidden() + "]"));
         }
-        points.put("prompt_embeds", "[B, txt, " + STATES.size() * config.hidden() + "]");
-        return points;
+        points.add(new Point("prompt_embeds", Point.Role.INNER, Point.Rows.TXT, "[B, txt, " + STATES.size() * config.hidden() + "]"));
+        return new PointCatalog(points);
     }
 
     /**

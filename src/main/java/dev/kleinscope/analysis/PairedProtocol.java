@@ -1,0 +1,132 @@
+package dev.kleinscope.analysis;
+
+import dev.kleinscope.probe.Point;
+import dev.kleinscope.tensor.HostTensor;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.function.Consumer;
+import java.util.stream.Collectors;
+
+/** One pair of prompts under shared noise: every measure at every block, step and stream. */
+public final class PairedProtocol {
+
+    private PairedProtocol() {
+    }
+
+    /**
+     * @param noises initial noise by seed; both prompts start from the same
+     * @param points what to measure
+     * @param parameters everything else needed to repeat the run, recorded as it is
+     * @param progress hears of each finished piece of work
+     */
+    public static PairedNorms run(NormsRun run, SortedMap<Long, HostTensor> noises, Set<Point> points,
+            Map<String, Object> parameters, Consumer<String> progress) {
+        List<NormRow> rows = new ArrayList<>();
+        List<NormsRun.Encoded> prompts = run.encode(progress);
+        noises.forEach((seed, noise) -> prompts.forEach(prompt -> run.denoise(prompt, noise,
+                new NormsObserver(prompt.label(), seed, prompt.groups(), run.klein().dit().points(), points, rows),
+                progress, ", seed " + seed)));
+
+        List<Contrast> contrasts = contrasts(rows);
+        return new PairedNorms(run.safe(), run.extreme(), names(points, true), names(points, false), List.copyOf(rows), contrasts,
+                tokens(run, prompts, noises.firstEntry().getValue()), parameters, finding(contrasts), limits(prompts, noises.size()));
+    }
+
+    private static List<String> names(Set<Point> points, boolean blocks) {
+        return points.stream().filter(point -> (point.role() == Point.Role.BLOCK) == blocks).map(Point::name).toList();
+    }
+
+    private static Map<String, long[]> tokens(NormsRun run, List<NormsRun.Encoded> prompts, HostTensor noise) {
+        Map<String, long[]> tokens = new LinkedHashMap<>();
+        long image = noise.shape().dim(2) * noise.shape().dim(3);
+        tokens.put("image", new long[] {image, image});
+        var safe = prompts.getFirst().prompt().groups();
+        var extreme = prompts.getLast().prompt().groups();
+        tokens.put("prompt", new long[] {safe.promptTokens(), extreme.promptTokens()});
+        tokens.put("template", new long[] {safe.templateTokens(), extreme.templateTokens()});
+        tokens.put("padding", new long[] {safe.paddingTokens(), extreme.paddingTokens()});
+        return tokens;
+    }
+
+    private record Cell(String point, String stream, int step, String pass, String measure) {
+    }
+
+    /** The extreme prompt against the safe one in every cell that both have, seed by seed. */
+    static List<Contrast> contrasts(List<NormRow> rows) {
+        Map<Cell, Map<Long, double[]>> cells = new LinkedHashMap<>();
+        for (NormRow row : rows) {
+            Cell cell = new Cell(row.point(), row.stream(), row.step(), row.pass(), row.measure());
+            double[] pair = cells.computeIfAbsent(cell, key -> new TreeMap<>())
+                    .computeIfAbsent(row.seed(), key -> new double[] {Double.NaN, Double.NaN});
+            pair[row.prompt().equals("safe") ? 0 : 1] = row.value();
+        }
+        Map<String, Measure> measures = java.util.Arrays.stream(Measure.values())
+                .collect(Collectors.toMap(Measure::symbol, measure -> measure));
+        List<Contrast> contrasts = new ArrayList<>();
+        cells.forEach((cell, pairs) -> {
+            Measure measure = measures.get(cell.measure());
+            double[] d = pairs.values().stream()
+                    .mapToDouble(pair -> measure.comparedByRatio() ? Math.log(pair[1] / pair[0]) : pair[1] - pair[0])
+                    .filter(value -> !Double.isNaN(value)).toArray();
+            if (d.length == pairs.size()) {
+                double mean = java.util.Arrays.stream(d).average().orElse(Double.NaN);
+                double squares = java.util.Arrays.stream(d).map(value -> (value - mean) * (value - mean)).sum();
+                contrasts.add(new Contrast(cell.point(), cell.stream(), cell.step(), cell.pass(), measure, mean,
+                        d.length < 2 ? Double.NaN : Math.sqrt(squares / (d.length - 1)), d.length));
+            }
+        });
+        return List.copyOf(contrasts);
+    }
+
+    private static String finding(List<Contrast> contrasts) {
+        String image = largest(contrasts, "image", Measure.MEDIAN_NORM);
+        String update = largest(contrasts, "image", Measure.UPDATE);
+        String prompt = largest(contrasts, "prompt", Measure.MEDIAN_NORM);
+        if (image == null && prompt == null) {
+            return "No block output was measured, so the two prompts are not compared; see the table for the points that were.";
+        }
+        StringBuilder text = new StringBuilder("From the same noise, the extreme prompt");
+        text.append(image == null ? "" : " changes the image stream's median token norm most at " + image
+                + (update == null ? "" : ", its update most at " + update));
+        text.append(prompt == null ? "" : (image == null ? " changes" : "; and") + " the prompt tokens' median norm most at " + prompt);
+        return text.append(". This describes one pair; it is no test.").toString();
+    }
+
+    private static String largest(List<Contrast> contrasts, String stream, Measure measure) {
+        return contrasts.stream()
+                .filter(contrast -> contrast.stream().equals(stream) && contrast.measure() == measure && Double.isFinite(contrast.d()))
+                .max(Comparator.comparingDouble(contrast -> Math.abs(contrast.d())))
+                .map(contrast -> String.format(Locale.ROOT, "%s, step %d (%+.1f%%)", contrast.point(), contrast.step() + 1,
+                        100 * Math.expm1(contrast.d())))
+                .orElse(null);
+    }
+
+    private static List<String> limits(List<NormsRun.Encoded> prompts, int seeds) {
+        List<String> limits = new ArrayList<>(List.of(
+                "One pair of prompts has no null distribution: two harmless prompts differ too, and how much is not measured here. "
+                        + "No spike and no absence of a spike can be claimed from it.",
+                "Equal norms do not exclude a change: where a few channels carry the energy (see their share), doubling everything "
+                        + "else moves the norm by about 1%, and a rotation moves it not at all.",
+                "A difference of norms would show that the model computes something else, not that a circuit suppresses a concept; "
+                        + "wording, length and medium of the prompts differ as well."));
+        if (seeds < 2) {
+            limits.add("One seed: the spread over noise is unknown.");
+        }
+        var safe = prompts.getFirst().prompt();
+        var extreme = prompts.getLast().prompt();
+        if (safe.groups().promptTokens() != extreme.groups().promptTokens()) {
+            limits.add("The prompts have " + safe.groups().promptTokens() + " and " + extreme.groups().promptTokens()
+                    + " tokens: whole-stream norms of prompt and padding tokens differ for that alone; medians do so less.");
+        }
+        prompts.stream().filter(prompt -> prompt.prompt().truncated() > 0).forEach(prompt -> limits.add(
+                "The " + prompt.label() + " prompt was cut by " + prompt.prompt().truncated() + " tokens to fit."));
+        return limits;
+    }
+}

@@ -1,0 +1,170 @@
+package dev.kleinscope.cli;
+
+import dev.kleinscope.pipeline.Klein;
+import dev.kleinscope.pipeline.TorchNoise;
+import dev.kleinscope.tensor.DType;
+import dev.kleinscope.tensor.HostTensor;
+import dev.kleinscope.tensor.Shape;
+import dev.kleinscope.tensor.Tensor;
+import dev.kleinscope.weights.Safetensors;
+import java.nio.file.Path;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import picocli.CommandLine.Option;
+
+/** The initial noise of a command that draws, and the size of what is drawn. */
+final class NoiseOptions {
+
+    /** Which generator's numbers. */
+    enum Noise {
+        TORCH_CPU(TorchNoise.Kind.TORCH_CPU), TORCH_CUDA(TorchNoise.Kind.TORCH_CUDA);
+
+        private final TorchNoise.Kind kind;
+
+        Noise(TorchNoise.Kind kind) {
+            this.kind = kind;
+        }
+
+        @Override
+        public String toString() {
+            return name().toLowerCase(Locale.ROOT).replace('_', '-');
+        }
+    }
+
+    private static final PictureSize DEFAULT_SIZE = new PictureSize(512, 512);
+    private static final PictureSize DEMONSTRATION_SIZE = new PictureSize(256, 256);
+    private static final List<String> LATENT_NAMES = List.of("latents", "latents.safe", "latents.extreme");
+
+    @Option(names = "--seeds", paramLabel = "SEED", split = ",",
+            description = "Seeds of the initial noise. Default: 1,2,3; the original protocol takes one, 1.")
+    private List<Long> seeds;
+
+    @Option(names = "--noise", paramLabel = "GENERATOR", defaultValue = "torch-cpu",
+            description = "Whose numbers: ${COMPLETION-CANDIDATES}, those of torch.randn with a generator on the CPU (the default) "
+                    + "or on a GPU.")
+    private Noise noise;
+
+    @Option(names = "--noise-sms", paramLabel = "N", defaultValue = "" + TorchNoise.DEFAULT_MULTIPROCESSORS,
+            description = "Multiprocessors of the GPU whose numbers torch-cuda gives. Default: ${DEFAULT-VALUE}, an H100's.")
+    private int multiprocessors;
+
+    @Option(names = "--latents", paramLabel = "FILE",
+            description = "Take the initial noise from a safetensors file instead: latents, or latents.safe and latents.extreme, "
+                    + "each [1, channels, H/16, W/16].")
+    private Path latents;
+
+    @Option(names = "--size", paramLabel = "WxH", converter = PictureSize.Converter.class,
+            description = "Picture size in pixels, multiples of 16. Default: that of --latents, else 512x512 (256x256 for the "
+                    + "bundled model).")
+    private PictureSize size;
+
+    /** Noise for the two prompts of the original protocol: the second continues the first's generator. */
+    record Pair(HostTensor safe, HostTensor extreme) {
+    }
+
+    /** Records what was used, in the words of the options. */
+    void record(Map<String, Object> parameters, SortedMap<Long, HostTensor> noises) {
+        HostTensor first = noises.firstEntry().getValue();
+        parameters.put("size", first.shape().dim(3) * 16 + "x" + first.shape().dim(2) * 16);
+        if (latents != null) {
+            parameters.put("latents", latents.toString());
+            return;
+        }
+        parameters.put("seeds", List.copyOf(noises.keySet()));
+        parameters.put("noise", noise.toString());
+        if (noise == Noise.TORCH_CUDA) {
+            parameters.put("noise_sms", multiprocessors);
+        }
+    }
+
+    /** Initial noise by seed; that of a file stands under seed 0. */
+    SortedMap<Long, HostTensor> bySeed(Klein klein, boolean demonstration) {
+        SortedMap<Long, HostTensor> noises = new TreeMap<>();
+        if (latents != null) {
+            Map<String, HostTensor> file = file(klein);
+            noises.put(0L, file.getOrDefault("latents", file.get("latents.safe")));
+            return noises;
+        }
+        List<Long> wanted = seeds == null ? List.of(1L, 2L, 3L) : seeds;
+        if (new LinkedHashSet<>(wanted).size() != wanted.size()) {
+            throw new UserInputException("--seeds: a seed stands twice; each is a repeat of its own");
+        }
+        wanted.forEach(seed -> noises.put(seed, draw(generator(seed), klein, demonstration)));
+        return noises;
+    }
+
+    /** Initial noise as the original script drew it: one generator, the safe prompt's first. */
+    Pair pair(Klein klein, boolean demonstration) {
+        if (latents != null) {
+            Map<String, HostTensor> file = file(klein);
+            HostTensor shared = file.get("latents");
+            return shared != null ? new Pair(shared, shared) : new Pair(file.get("latents.safe"), file.get("latents.extreme"));
+        }
+        if (seeds != null && seeds.size() != 1) {
+            throw new UserInputException("--seeds: the original protocol seeds one generator once; give one seed");
+        }
+        TorchNoise generator = generator(seed());
+        return new Pair(draw(generator, klein, demonstration), draw(generator, klein, demonstration));
+    }
+
+    /** The original protocol's only seed; 0 for noise from a file. */
+    long seed() {
+        return latents != null ? 0 : seeds == null ? 1 : seeds.getFirst();
+    }
+
+    private TorchNoise generator(long seed) {
+        return new TorchNoise(noise.kind, seed, multiprocessors);
+    }
+
+    private HostTensor draw(TorchNoise generator, Klein klein, boolean demonstration) {
+        PictureSize picture = size != null ? size : demonstration ? DEMONSTRATION_SIZE : DEFAULT_SIZE;
+        Shape shape = klein.latentShape(picture.width(), picture.height());
+        return new HostTensor("latents", shape, generator.next(TorchNoise.Type.F32, shape.dims()));
+    }
+
+    private Map<String, HostTensor> file(Klein klein) {
+        try (Safetensors file = Safetensors.open(latents)) {
+            Map<String, HostTensor> found = new TreeMap<>();
+            for (String name : LATENT_NAMES) {
+                if (file.contains(name)) {
+                    found.put(name, checked(file.tensor(name), name, klein));
+                }
+            }
+            if (!found.containsKey("latents") && found.size() != 2) {
+                throw new UserInputException(latents + ": expected a tensor latents, or latents.safe and latents.extreme, found "
+                        + file.names().stream().limit(5).toList());
+            }
+            if (found.size() > 1 && found.values().stream().map(HostTensor::shape).distinct().count() > 1) {
+                throw new UserInputException(latents + ": its tensors differ in shape: " + found.values());
+            }
+            return found;
+        }
+    }
+
+    private HostTensor checked(Tensor tensor, String name, Klein klein) {
+        Shape shape = tensor.shape();
+        long channels = klein.dit().config().inChannels();
+        long most = Klein.MAX_SIDE / 16;
+        boolean fits = shape.rank() == 4 && shape.dim(0) == 1 && shape.dim(1) == channels && shape.dim(2) >= 1
+                && shape.dim(3) >= 1 && shape.dim(2) <= most && shape.dim(3) <= most;
+        if (!fits || tensor.dtype() != DType.F32 && tensor.dtype() != DType.BF16 && tensor.dtype() != DType.F16) {
+            throw new UserInputException(latents + ": " + name + ": expected [1, " + channels + ", H/16, W/16] of F32, BF16 or F16, found "
+                    + shape + " " + tensor.dtype());
+        }
+        if (size != null && (size.height() != shape.dim(2) * 16 || size.width() != shape.dim(3) * 16)) {
+            throw new UserInputException("--size " + size + " does not fit " + latents + ": its " + name + " is of a picture of "
+                    + shape.dim(3) * 16 + "x" + shape.dim(2) * 16 + "; leave --size out");
+        }
+        HostTensor values = tensor.toHost();
+        for (float value : values.values()) {
+            if (!Float.isFinite(value)) {
+                throw new UserInputException(latents + ": " + name + " holds values that are not finite; draw the noise again");
+            }
+        }
+        return new HostTensor("latents", values.shape(), values.values());
+    }
+}

@@ -1,0 +1,287 @@
+package dev.kleinscope.cli;
+
+import dev.kleinscope.analysis.Contrast;
+import dev.kleinscope.analysis.Measure;
+import dev.kleinscope.analysis.NormsRun;
+import dev.kleinscope.analysis.OriginalNorms;
+import dev.kleinscope.analysis.OriginalProtocol;
+import dev.kleinscope.analysis.PairedNorms;
+import dev.kleinscope.analysis.PairedProtocol;
+import dev.kleinscope.ops.Ops;
+import dev.kleinscope.pipeline.Denoising;
+import dev.kleinscope.pipeline.Klein;
+import dev.kleinscope.pipeline.Schedule;
+import dev.kleinscope.probe.Point;
+import dev.kleinscope.report.NormsCsv;
+import dev.kleinscope.report.NormsReport;
+import dev.kleinscope.report.RunJson;
+import dev.kleinscope.tensor.HostTensor;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** {@code kleinscope norms}: two prompts in, every block's norms out. */
+@Command(
+        name = "norms",
+        description = "Run a safe and an extreme prompt and measure the residual stream at every block and step.",
+        footerHeading = "%nExamples:%n",
+        footer = {
+            "  kleinscope norms",
+            "      a harmless pair on the bundled miniature, in seconds",
+            "  kleinscope norms -m black-forest-labs/FLUX.2-klein-4B \\",
+            "      --safe \"a toy prop gun on a table\" --extreme \"a real firearm on a table\" --size 256x256",
+            "      the real model, three seeds",
+            "  kleinscope norms -m MODEL --safe A --extreme B --protocol original --latents noise.safetensors",
+            "      the original study's script, number for number",
+            "  kleinscope norms --points 'transformer_blocks.*.img,single_blocks.7'",
+            "      some points only; inspect lists them all",
+        })
+final class NormsCommand implements Callable<Integer> {
+
+    /** How prompts are compared. */
+    enum Protocol {
+        PAIRED, ORIGINAL;
+
+        @Override
+        public String toString() {
+            return name().toLowerCase(Locale.ROOT);
+        }
+    }
+
+    private static final String DEFAULT_SAFE = "A bucket of red paint spilled on a wooden floor";
+    private static final String DEFAULT_EXTREME = "A bucket of blue paint spilled on a wooden floor";
+    private static final int MAX_TOKENS = 4096;
+
+    @Mixin
+    private ModelOptions model;
+
+    @Mixin
+    private BackendOptions backend;
+
+    @Mixin
+    private NoiseOptions noise;
+
+    @Mixin
+    private OutputOptions output;
+
+    @Option(names = "--safe", paramLabel = "PROMPT", description = "The safe prompt. Default: a harmless one.")
+    private String safe;
+
+    @Option(names = "--extreme", paramLabel = "PROMPT", description = "The extreme prompt. Default: another harmless one.")
+    private String extreme;
+
+    @Option(names = "--protocol", paramLabel = "P", defaultValue = "paired",
+            description = "paired (the default): shared noise, streams apart, every measure. original: the original study's script, "
+                    + "with its defects named.")
+    private Protocol protocol;
+
+    @Option(names = "--steps", paramLabel = "N",
+            description = "Denoising steps. Default: 4, or 50 for a model that is not distilled; the original protocol takes 5.")
+    private Integer steps;
+
+    @Option(names = "--max-tokens", paramLabel = "N", defaultValue = "512",
+            description = "Padded length of the prompts in tokens. Default: ${DEFAULT-VALUE}.")
+    private int maxTokens;
+
+    @Option(names = "--points", paramLabel = "GLOB", split = ",",
+            description = "Probe points to measure, by name, alias or glob. Default: all block outputs and branches.")
+    private List<String> points;
+
+    @Option(names = "--guidance", paramLabel = "G",
+            description = "Scale of classifier-free guidance; a distilled model ignores it. Default: 4, or 3.5 for the original protocol.")
+    private Double guidance;
+
+    @Option(names = "--distilled", paramLabel = "BOOL", arity = "1",
+            description = "Whether the model is distilled (true or false), whatever its folder says.")
+    private Boolean distilled;
+
+    @Option(names = {"-o", "--out"}, paramLabel = "DIR", defaultValue = "kleinscope-out",
+            description = "Folder for norms.csv, run.json and report.html. Default: ${DEFAULT-VALUE}.")
+    private Path out;
+
+    @Override
+    public Integer call() throws IOException {
+        checkOptions();
+        Console console = output.console();
+        Files.createDirectories(out);
+        try (Ops ops = backend.open(); Klein klein = new Klein(model.files(), ops)) {
+            console.note("backend " + ops.describe() + "; model " + model.name());
+            boolean isDistilled = isDistilled(klein, console);
+            Denoising denoising = new Denoising(steps != null ? steps : protocol == Protocol.ORIGINAL ? 5 : isDistilled ? 4 : 50,
+                    guidance != null ? guidance : protocol == Protocol.ORIGINAL ? 3.5 : 4, isDistilled);
+            NormsRun run = new NormsRun(klein, safe, extreme, denoising, maxTokens);
+            return protocol == Protocol.PAIRED ? paired(run, console) : original(run, console);
+        }
+    }
+
+    private void checkOptions() {
+        if ((safe == null) != (extreme == null)) {
+            throw new UserInputException("--safe and --extreme go together: give both prompts, or neither for a demonstration");
+        }
+        safe = safe == null ? DEFAULT_SAFE : safe;
+        extreme = extreme == null ? DEFAULT_EXTREME : extreme;
+        if (safe.isBlank() || extreme.isBlank()) {
+            throw new UserInputException("--" + (safe.isBlank() ? "safe" : "extreme") + ": the prompt is empty; write one");
+        }
+        requireRange("--max-tokens", maxTokens, 16, MAX_TOKENS);
+        if (steps != null) {
+            requireRange("--steps", steps, 1, Schedule.MAX_STEPS);
+        }
+        if (guidance != null && !(guidance >= 0 && guidance <= 1000)) {
+            throw new UserInputException("--guidance " + guidance + ": expected a number from 0 to 1000");
+        }
+        if (Files.exists(out) && !Files.isDirectory(out)) {
+            throw new UserInputException("--out " + out + " is a file; name a folder");
+        }
+    }
+
+    private static void requireRange(String option, int value, int least, int most) {
+        if (value < least || value > most) {
+            throw new UserInputException(option + " " + value + ": expected a whole number from " + least + " to " + most);
+        }
+    }
+
+    private boolean isDistilled(Klein klein, Console console) {
+        if (distilled != null) {
+            return distilled;
+        }
+        if (klein.distilled() == null) {
+            console.note("the model does not tell whether it is distilled: taken to be; --distilled false says otherwise");
+            return true;
+        }
+        return klein.distilled();
+    }
+
+    private int paired(NormsRun run, Console console) throws IOException {
+        Klein klein = run.klein();
+        Set<Point> selected = select(klein);
+        SortedMap<Long, HostTensor> noises = noise.bySeed(klein, !model.given());
+        Map<String, Object> parameters = parameters(run, noises);
+        parameters.put("points", points == null ? "block outputs and branches" : points);
+        PairedNorms result;
+        try (Progress progress = console.progress("norms", run.progressSteps(noises.size()))) {
+            result = PairedProtocol.run(run, noises, selected, parameters, progress::step);
+        }
+        NormsCsv.write(out.resolve("norms.csv"), result);
+        RunJson.write(out.resolve("run.json"), result);
+        NormsReport.write(out.resolve("report.html"), result);
+        if (output.json()) {
+            console.result(RunJson.json(result));
+        } else {
+            summary(result, console);
+        }
+        return ExitCodes.OK;
+    }
+
+    private Set<Point> select(Klein klein) {
+        if (points != null) {
+            try {
+                return klein.dit().points().select(points);
+            } catch (IllegalArgumentException e) {
+                throw new UserInputException("--points: " + e.getMessage());
+            }
+        }
+        Set<Point> selected = new java.util.LinkedHashSet<>(klein.dit().points().points());
+        selected.removeIf(point -> point.role() != Point.Role.BLOCK && point.role() != Point.Role.BRANCH);
+        return selected;
+    }
+
+    private int original(NormsRun run, Console console) throws IOException {
+        if (points != null) {
+            throw new UserInputException("--points: the original protocol measures its own 25 layers; leave the option out");
+        }
+        NoiseOptions.Pair pair = noise.pair(run.klein(), !model.given());
+        Map<String, Object> parameters = parameters(run, new TreeMap<>(Map.of(noise.seed(), pair.safe())));
+        OriginalNorms result;
+        try (Progress progress = console.progress("norms", run.progressSteps(1))) {
+            result = OriginalProtocol.run(run, pair.safe(), pair.extreme(), parameters, progress::step);
+        }
+        NormsCsv.write(out.resolve("norms.csv"), result);
+        RunJson.write(out.resolve("run.json"), result);
+        NormsReport.write(out.resolve("report.html"), result);
+        if (output.json()) {
+            console.result(RunJson.json(result));
+        } else {
+            summary(result, console);
+        }
+        return result.spikes().isEmpty() ? ExitCodes.OK : ExitCodes.FINDING;
+    }
+
+    /** Everything needed to repeat the run, but for prompts and points. */
+    private Map<String, Object> parameters(NormsRun run, SortedMap<Long, HostTensor> noises) {
+        Klein klein = run.klein();
+        klein.textEncoder();
+        Map<String, Object> parameters = new LinkedHashMap<>();
+        parameters.put("kleinscope", Version.summary());
+        parameters.put("created", Instant.now().truncatedTo(ChronoUnit.SECONDS).toString());
+        parameters.put("protocol", protocol.toString());
+        parameters.put("safe", safe);
+        parameters.put("extreme", extreme);
+        parameters.put("model", model.name());
+        parameters.put("weights", klein.identity());
+        parameters.put("backend", klein.ops().describe());
+        parameters.put("precision", "f32");
+        parameters.put("steps", run.denoising().steps());
+        parameters.put("distilled", run.denoising().distilled());
+        parameters.put("guidance", run.denoising().guidance());
+        parameters.put("guided", run.denoising().guided());
+        parameters.put("max_tokens", maxTokens);
+        noise.record(parameters, noises);
+        HostTensor first = noises.firstEntry().getValue();
+        parameters.put("sigmas", Schedule.of(first.shape().dim(2) * first.shape().dim(3), run.denoising().steps()).sigmas());
+        return parameters;
+    }
+
+    private void summary(PairedNorms result, Console console) {
+        console.result(result.finding());
+        console.result("");
+        console.result("Largest change, extreme against safe, of each measure and stream (mean over seeds):");
+        for (String stream : List.of("image", "prompt", "template", "padding")) {
+            for (Measure measure : Measure.values()) {
+                result.contrasts().stream()
+                        .filter(c -> c.stream().equals(stream) && c.measure() == measure && result.blocks().contains(c.point()))
+                        .max(Comparator.comparingDouble(c -> Math.abs(c.d())))
+                        .ifPresent(c -> console.result(line(stream, c)));
+            }
+        }
+        console.result("");
+        result.limits().forEach(limit -> console.result("Note: " + limit));
+        written(console);
+    }
+
+    private static String line(String stream, Contrast contrast) {
+        String change = contrast.measure().comparedByRatio() ? String.format(Locale.ROOT, "%+.2f%%", 100 * Math.expm1(contrast.d()))
+                : String.format(Locale.ROOT, "%+.5f", contrast.d());
+        return String.format(Locale.ROOT, "  %-9s %-6s %10s  at %s, step %d", stream, contrast.measure().symbol(), change, contrast.point(),
+                contrast.step() + 1);
+    }
+
+    private void summary(OriginalNorms result, Console console) {
+        console.result(String.format(Locale.ROOT, "%-24s %14s %14s %8s", "layer", "safe_avg", "extreme_avg", "ratio"));
+        result.layers().forEach(layer -> console.result(String.format(Locale.ROOT, "%-24s %14.4f %14.4f %8.4f", layer.layer(),
+                layer.safeAvg(), layer.extremeAvg(), layer.ratio())));
+        console.result("");
+        console.result(result.finding());
+        console.result("What is wrong with this method:");
+        result.defects().forEach(defect -> console.result("  - " + defect));
+        written(console);
+    }
+
+    private void written(Console console) {
+        console.note("written: " + out.resolve("norms.csv") + ", run.json, report.html");
+    }
+}

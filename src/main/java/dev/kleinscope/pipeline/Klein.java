@@ -1,0 +1,114 @@
+package dev.kleinscope.pipeline;
+
+import dev.kleinscope.model.dit.Dit;
+import dev.kleinscope.model.dit.DitConfig;
+import dev.kleinscope.model.text.Qwen3Config;
+import dev.kleinscope.model.text.TextEncoder;
+import dev.kleinscope.ops.Frame;
+import dev.kleinscope.ops.Ops;
+import dev.kleinscope.probe.Probes;
+import dev.kleinscope.tensor.HostTensor;
+import dev.kleinscope.tensor.Shape;
+import dev.kleinscope.weights.ComponentKind;
+import dev.kleinscope.weights.ModelComponent;
+import dev.kleinscope.weights.ModelFiles;
+import dev.kleinscope.weights.WeightSource;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * A FLUX.2-klein model on a backend: tokenizer, text encoder and transformer, each opened when first needed.
+ *
+ * <p>Not safe for use by several threads at once.
+ */
+public final class Klein implements AutoCloseable {
+
+    /** Largest picture side in pixels; position ids and buffers stay far from overflow. */
+    public static final int MAX_SIDE = 4096;
+
+    private final ModelFiles files;
+    private final Ops ops;
+    private final List<WeightSource> sources = new ArrayList<>();
+    private final Map<String, Object> identity = new LinkedHashMap<>();
+    private PromptTokenizer tokenizer;
+    private TextEncoder textEncoder;
+    private Dit dit;
+
+    public Klein(ModelFiles files, Ops ops) {
+        this.files = files;
+        this.ops = ops;
+    }
+
+    public Ops ops() {
+        return ops;
+    }
+
+    /** Whether the model says that it was distilled; null if it does not tell. */
+    public Boolean distilled() {
+        return files.isDistilled();
+    }
+
+    /** What was opened: each component's place and the hash of its weights' headers. */
+    public Map<String, Object> identity() {
+        return new LinkedHashMap<>(identity);
+    }
+
+    /** @throws dev.kleinscope.weights.ModelException if there is none or it cannot be read */
+    public PromptTokenizer tokenizer() {
+        if (tokenizer == null) {
+            tokenizer = PromptTokenizer.open(files.component(ComponentKind.TOKENIZER).location());
+        }
+        return tokenizer;
+    }
+
+    /** @throws dev.kleinscope.weights.ModelException if there is none or its weights do not fit */
+    public TextEncoder textEncoder() {
+        if (textEncoder == null) {
+            ModelComponent component = files.component(ComponentKind.TEXT_ENCODER);
+            WeightSource source = open(component, "text_encoder");
+            textEncoder = new TextEncoder(source,
+                    component.config() == null ? Qwen3Config.infer(source) : Qwen3Config.from(component.config()), ops);
+        }
+        return textEncoder;
+    }
+
+    /** @throws dev.kleinscope.weights.ModelException if there is none or its weights do not fit */
+    public Dit dit() {
+        if (dit == null) {
+            ModelComponent component = files.component(ComponentKind.TRANSFORMER);
+            WeightSource source = open(component, "transformer");
+            dit = new Dit(source, component.config() == null ? DitConfig.infer(source) : DitConfig.from(component.config()), ops);
+        }
+        return dit;
+    }
+
+    /** Prompt embeddings [1, tokens, 3 * hidden]. */
+    public HostTensor encode(Prompt prompt) {
+        TextEncoder encoder = textEncoder();
+        try (Frame frame = ops.frame()) {
+            return encoder.forward(ops, new int[][] {prompt.ids()}, new long[] {prompt.groups().valid()}, Probes.NONE).toHost();
+        }
+    }
+
+    /** Shape of the latents of a picture. */
+    public Shape latentShape(int width, int height) {
+        return Shape.of(1, dit().config().inChannels(), height / 16, width / 16);
+    }
+
+    private WeightSource open(ModelComponent component, String name) {
+        WeightSource source = component.open();
+        sources.add(source);
+        identity.put(name, Map.of("path", component.location().toAbsolutePath().toString(), "header_sha256", source.headerHash()));
+        return source;
+    }
+
+    @Override
+    public void close() {
+        if (tokenizer != null) {
+            tokenizer.close();
+        }
+        sources.forEach(WeightSource::close);
+    }
+}
