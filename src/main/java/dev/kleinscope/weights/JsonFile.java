@@ -53,7 +53,8 @@ final class JsonFile {
         try (FileChannel channel = FileOpening.open(file)) {
             long size = channel.size();
             if (size > MAX_BYTES) {
-                throw new ModelException(file + " has " + Text.bytes(size) + ", expected JSON of at most " + Text.bytes(MAX_BYTES)
+                throw new ModelException(file + " has " + Text.bytes(size) + ", expected JSON of at most "
+                        + Text.bytes(MAX_BYTES)
                         + "; check that it is the right file");
             }
             ByteBuffer buffer = ByteBuffer.allocate((int) size);

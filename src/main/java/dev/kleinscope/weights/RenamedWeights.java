@@ -41,7 +41,8 @@ final class RenamedWeights implements WeightSource {
     static void put(WeightSource source, Map<String, View> views, String name, View view) {
         View other = views.put(name, view);
         if (other != null) {
-            throw new ModelException(source.describe() + ": " + Text.quote(other.source()) + " and " + Text.quote(view.source())
+            throw new ModelException(source.describe() + ": " + Text.quote(other.source()) + " and "
+                    + Text.quote(view.source())
                     + " both stand for " + Text.quote(name) + "; use a file that holds one model");
         }
     }

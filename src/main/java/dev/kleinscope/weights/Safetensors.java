@@ -75,7 +75,8 @@ public final class Safetensors implements WeightSource {
             throw new ModelException(file + " " + foreign);
         }
         if (size < Long.BYTES) {
-            throw new ModelException(file + " is truncated: it has " + size + " bytes, a safetensors file at least 8; download it again");
+            throw new ModelException(file + " is truncated: it has " + size
+                    + " bytes, a safetensors file at least 8; download it again");
         }
         long length = ByteBuffer.wrap(prefix).order(ByteOrder.LITTLE_ENDIAN).getLong();
         if (length < 0 || length > SafetensorsHeader.MAX_BYTES) {
@@ -84,7 +85,8 @@ public final class Safetensors implements WeightSource {
                     + " are allowed; check what was downloaded");
         }
         if (prefix.length > Long.BYTES && prefix[Long.BYTES] != '{') {
-            throw new ModelException(file + " is not a safetensors file: its header does not begin with '{'; check what was downloaded");
+            throw new ModelException(file
+                    + " is not a safetensors file: its header does not begin with '{'; check what was downloaded");
         }
         if (length > size - Long.BYTES) {
             throw new ModelException(file + " is truncated: its header has " + length + " bytes, the file " + size

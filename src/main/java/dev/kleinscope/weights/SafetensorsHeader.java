@@ -35,9 +35,9 @@ final class SafetensorsHeader {
     static final int MAX_BYTES = 100_000_000;
     static final int MAX_TENSORS = 200_000;
     static final int MAX_RANK = 16;
+    static final int MAX_NAME = 4096;
     static final String METADATA = "__metadata__";
 
-    private static final int MAX_NAME = 4096;
     private static final Map<String, DType> DTYPES =
             Arrays.stream(DType.values()).collect(Collectors.toUnmodifiableMap(DType::name, d -> d));
 
@@ -76,7 +76,8 @@ final class SafetensorsHeader {
      */
     static SafetensorsHeader parse(String file, byte[] json, long dataBytes) {
         if (json.length == 0 || json[0] != '{') {
-            throw new ModelException(file + " is not a safetensors file: its header does not begin with '{'; check what was downloaded");
+            throw new ModelException(file
+                    + " is not a safetensors file: its header does not begin with '{'; check what was downloaded");
         }
         // Decoding here, strictly, also keeps Jackson from guessing another encoding.
         Reader text = new InputStreamReader(new ByteArrayInputStream(json), StandardCharsets.UTF_8.newDecoder()
@@ -89,7 +90,8 @@ final class SafetensorsHeader {
             if (e.getCause() instanceof CharacterCodingException) {
                 throw damaged(file, "is not valid UTF-8", e);
             }
-            throw damaged(file, "is not valid JSON (" + Text.quote(String.valueOf(e.getOriginalMessage())) + ", at character "
+            throw damaged(file, "is not valid JSON (" + Text.quote(String.valueOf(e.getOriginalMessage()))
+                    + ", at character "
                     + e.getLocation().getCharOffset() + ")", e);
         }
     }
@@ -104,7 +106,8 @@ final class SafetensorsHeader {
     }
 
     private static ModelException damaged(String file, String what, Exception cause) {
-        return new ModelException(file + ": the safetensors header " + what + "; the file is damaged, download it again", cause);
+        return new ModelException(file + ": the safetensors header " + what
+                + "; the file is damaged, download it again", cause);
     }
 
     private ModelException wrong(String name, String what) {
@@ -126,7 +129,8 @@ final class SafetensorsHeader {
                 continue;
             }
             if (entries.size() == MAX_TENSORS) {
-                throw new ModelException(file + ": the header lists more than " + MAX_TENSORS + " tensors, which no supported model has");
+                throw new ModelException(file + ": the header lists more than " + MAX_TENSORS
+                        + " tensors, which no supported model has");
             }
             if (entries.putIfAbsent(name, readEntry(name)) != null) {
                 throw wrong(name, "appears twice in the header");
@@ -161,7 +165,8 @@ final class SafetensorsHeader {
                 case "dtype" -> dtype != null;
                 case "shape" -> shape != null;
                 case "data_offsets" -> offsets != null;
-                default -> throw wrong(name, "unknown field \"" + Text.quote(field) + "\", expected dtype, shape and data_offsets");
+                default -> throw wrong(name, "unknown field \"" + Text.quote(field)
+                        + "\", expected dtype, shape and data_offsets");
             };
             if (twice) {
                 throw wrong(name, "\"" + field + "\" appears twice");
@@ -176,7 +181,8 @@ final class SafetensorsHeader {
             throw wrong(name, "\"" + (dtype == null ? "dtype" : shape == null ? "shape" : "data_offsets") + "\" is missing");
         }
         if (offsets.length != 2 || offsets[0] > offsets[1]) {
-            throw wrong(name, "data_offsets are " + Arrays.toString(offsets) + ", expected a begin and an end not before it");
+            throw wrong(name, "data_offsets are " + Arrays.toString(offsets)
+                    + ", expected a begin and an end not before it");
         }
         Entry entry = new Entry(name, dtype, new Shape(shape), offsets[0], offsets[1]);
         checkSize(entry);
@@ -188,10 +194,12 @@ final class SafetensorsHeader {
         try {
             expected = entry.dtype().bytes(entry.shape().elements());
         } catch (ArithmeticException e) {
-            throw wrong(entry.name(), entry.dtype() + " " + entry.shape() + " is no whole number of bytes that fits in a file");
+            throw wrong(entry.name(), entry.dtype() + " " + entry.shape()
+                    + " is no whole number of bytes that fits in a file");
         }
         if (expected != entry.bytes()) {
-            throw wrong(entry.name(), entry.dtype() + " " + entry.shape() + " takes " + expected + " bytes, data_offsets give it "
+            throw wrong(entry.name(), entry.dtype() + " " + entry.shape() + " takes " + expected
+                    + " bytes, data_offsets give it "
                     + entry.bytes());
         }
     }
@@ -239,7 +247,8 @@ final class SafetensorsHeader {
         String previous = "the header";
         for (Entry entry : order) {
             if (entry.begin() != position) {
-                throw wrong(entry.name(), "begins at byte " + entry.begin() + ", but " + Text.quote(previous) + " ends at " + position);
+                throw wrong(entry.name(), "begins at byte " + entry.begin() + ", but " + Text.quote(previous)
+                        + " ends at " + position);
             }
             position = entry.end();
             previous = entry.name();

@@ -41,7 +41,8 @@ public final class ShardedSafetensors implements WeightSource {
             for (String name : weightMap.values()) {
                 if (!shards.containsKey(name)) {
                     if (shards.size() == MAX_SHARDS) {
-                        throw new ModelException(index + ": names more than " + MAX_SHARDS + " files; check that it is the right file");
+                        throw new ModelException(index + ": names more than " + MAX_SHARDS
+                                + " files; check that it is the right file");
                     }
                     shards.put(name, Safetensors.open(index.resolveSibling(name)));
                 }
@@ -61,7 +62,8 @@ public final class ShardedSafetensors implements WeightSource {
         Map<String, String> result = new LinkedHashMap<>();
         map.forEachEntry((tensor, file) -> {
             if (!file.isString() || !plain(file.stringValue())) {
-                throw new ModelException(index + ": " + Text.quote(tensor) + ": expected the plain name of a .safetensors file, found "
+                throw new ModelException(index + ": " + Text.quote(tensor)
+                        + ": expected the plain name of a .safetensors file, found "
                         + Text.quote(file.toString()) + "; do not use this model unless you know where it comes from");
             }
             result.put(tensor, file.stringValue());
@@ -75,7 +77,8 @@ public final class ShardedSafetensors implements WeightSource {
                 && name.chars().allMatch(c -> c > ' ' && c < 0x7f && "/\\:*?\"<>|".indexOf(c) < 0);
     }
 
-    private static Map<String, Safetensors> match(Path index, Map<String, String> weightMap, Map<String, Safetensors> shards) {
+    private static Map<String, Safetensors> match(Path index, Map<String, String> weightMap, Map<String,
+            Safetensors> shards) {
         Map<String, Safetensors> tensors = new LinkedHashMap<>();
         for (Safetensors shard : shards.values()) {
             for (String name : shard.names()) {

@@ -16,7 +16,8 @@ final class Text {
         name.codePoints().limit(LONGEST).forEach(c -> {
             int type = Character.getType(c);
             boolean printable = type != Character.CONTROL && type != Character.FORMAT && type != Character.SURROGATE
-                    && type != Character.UNASSIGNED && type != Character.LINE_SEPARATOR && type != Character.PARAGRAPH_SEPARATOR;
+                    && type != Character.UNASSIGNED && type != Character.LINE_SEPARATOR
+                    && type != Character.PARAGRAPH_SEPARATOR;
             text.appendCodePoint(printable ? c : '?');
         });
         return text.append(name.codePointCount(0, name.length()) > LONGEST ? "..." : "").toString();

@@ -48,16 +48,19 @@ public final class WeightReader {
      */
     public Tensor take(String name, long... expectedShape) {
         if (!source.contains(name)) {
-            throw new ModelException(source.describe() + ": no tensor " + name + nearest(name) + "; check that it is the right model");
+            throw new ModelException(source.describe() + ": no tensor " + name + nearest(name)
+                    + "; check that it is the right model");
         }
         Tensor tensor = source.tensor(name);
         Shape expected = new Shape(expectedShape);
         if (!tensor.shape().equals(expected)) {
-            throw new ModelException(name + ": expected " + expected + ", found " + tensor.shape() + " " + tensor.dtype() + " in "
+            throw new ModelException(name + ": expected " + expected + ", found " + tensor.shape() + " "
+                    + tensor.dtype() + " in "
                     + source.file(name) + "; the weights do not belong to this configuration");
         }
         if (!FLOATS.contains(tensor.dtype())) {
-            throw new ModelException(name + ": expected floating-point numbers, found " + tensor.dtype() + " in " + source.file(name)
+            throw new ModelException(name + ": expected floating-point numbers, found " + tensor.dtype() + " in "
+                    + source.file(name)
                     + "; use the BF16 file of this model, quantised ones are not supported");
         }
         taken.add(name);

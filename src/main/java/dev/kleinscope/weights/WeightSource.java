@@ -52,7 +52,8 @@ public interface WeightSource extends AutoCloseable {
     default WeightSource stripPrefix(String prefix) {
         Map<String, RenamedWeights.View> views = new LinkedHashMap<>();
         for (String name : names()) {
-            String shorter = name.startsWith(prefix) && name.length() > prefix.length() ? name.substring(prefix.length()) : name;
+            String shorter = name.startsWith(prefix) && name.length() > prefix.length()
+                    ? name.substring(prefix.length()) : name;
             RenamedWeights.put(this, views, shorter, RenamedWeights.View.whole(name));
         }
         return new RenamedWeights(this, views);

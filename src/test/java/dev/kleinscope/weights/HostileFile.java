@@ -25,7 +25,8 @@ final class HostileFile {
     /** Adds an entry at any offsets. */
     HostileFile tensor(String name, String dtype, String shape, long from, long to) {
         end = Math.max(end, to);
-        return member("\"" + name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape + ",\"data_offsets\":[" + from + "," + to + "]}");
+        return member("\"" + name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape + ",\"data_offsets\":["
+                + from + "," + to + "]}");
     }
 
     /** Adds raw text to the header's object. */

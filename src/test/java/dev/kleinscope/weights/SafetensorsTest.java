@@ -42,7 +42,8 @@ class SafetensorsTest {
     @Test
     void tensorsAreViewsOfTheirBytesInFileOrder() {
         new HostileFile().member("\"__metadata__\":{\"format\":\"pt\"}")
-                .tensor("second", "F32", "[2,1]", 3, 11).tensor("first", "U8", "[3]", 0, 3).tensor("scalar", "I8", "[]", 11, 12)
+                .tensor("second", "F32", "[2,1]", 3, 11).tensor("first", "U8", "[3]", 0, 3).tensor("scalar", "I8",
+                        "[]", 11, 12)
                 .tensor("nothing", "F32", "[0,7]", 12, 12).write(file);
         try (Safetensors weights = Safetensors.open(file)) {
             assertEquals(List.of("first", "second", "scalar", "nothing"), List.copyOf(weights.names()));
@@ -198,7 +199,8 @@ class SafetensorsTest {
         assertRefused("does not exist; check the path");
         HostileFile.write(file, new byte[0]);
         assertRefused("is empty");
-        HostileFile.write(file, "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n".getBytes(StandardCharsets.US_ASCII));
+        HostileFile.write(file,
+                "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n".getBytes(StandardCharsets.US_ASCII));
         assertRefused("Git LFS pointer");
         HostileFile.write(file, "PK\003\004............".getBytes(StandardCharsets.US_ASCII));
         assertRefused("pickled PyTorch checkpoint");
