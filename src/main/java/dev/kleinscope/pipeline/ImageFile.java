@@ -176,8 +176,8 @@ public final class ImageFile {
 
     private static byte[] load(Path file) {
         try {
-            if (Files.isDirectory(file)) {
-                throw new ImageException(file + ": is a folder, expected a PNG or JPEG image");
+            if (Files.exists(file) && !Files.isRegularFile(file)) {
+                throw new ImageException(file + ": is a folder or a device, expected a PNG or JPEG image");
             }
             long size = Files.size(file);
             if (size > MAX_FILE_BYTES) {
@@ -187,6 +187,8 @@ public final class ImageFile {
             try (var in = Files.newInputStream(file)) {
                 return in.readNBytes((int) MAX_FILE_BYTES);
             }
+        } catch (OutOfMemoryError e) {
+            throw new ImageException(file + ": does not fit into memory; give Java more (-Xmx) or shrink the image", e);
         } catch (NoSuchFileException e) {
             throw new ImageException(file + ": no such image file", e);
         } catch (IOException e) {
