@@ -1,0 +1,87 @@
+package dev.kleinscope.cli;
+
+import dev.kleinscope.ops.RunInterruptedException;
+import dev.kleinscope.weights.ModelException;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.channels.ClosedByInterruptException;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileSystemException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+
+/** What a failed command tells the user, and the exit status that says the same. */
+record Failures(int exitCode, String message) {
+
+    /**
+     * Sorts a failure by its outermost cause that is known.
+     *
+     * @param trace whether a defect is printed with its stack trace instead of a file that holds it
+     */
+    static Failures of(Throwable failure, boolean trace) {
+        for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
+            Failures known = known(cause);
+            if (known != null) {
+                return known;
+            }
+        }
+        return defect(failure, trace);
+    }
+
+    private static Failures known(Throwable cause) {
+        return switch (cause) {
+            case UserInputException e -> new Failures(ExitCodes.BAD_INPUT, e.getMessage());
+            case ModelException e -> new Failures(ExitCodes.BAD_INPUT, e.getMessage());
+            case UnavailableException e -> new Failures(ExitCodes.UNAVAILABLE, e.getMessage());
+            case RunInterruptedException _ -> interrupted();
+            case InterruptedException _ -> interrupted();
+            case ClosedByInterruptException _ -> interrupted();
+            case NoSuchFileException e -> new Failures(ExitCodes.BAD_INPUT, e.getFile() + ": no such file or folder");
+            case AccessDeniedException e -> new Failures(ExitCodes.BAD_INPUT, e.getFile() + ": permission denied");
+            case FileSystemException e -> new Failures(ExitCodes.BAD_INPUT, e.getMessage());
+            case OutOfMemoryError e -> new Failures(ExitCodes.UNAVAILABLE, outOfMemory(e));
+            case InternalError e when mappedFileFault(e) -> new Failures(ExitCodes.BAD_INPUT, MODEL_CHANGED);
+            default -> null;
+        };
+    }
+
+    private static final String MODEL_CHANGED =
+            "a model file changed while it was in use: leave the model folder alone during a run, and start again";
+
+    /** A read beyond the new end of a mapped file, which HotSpot reports as an InternalError of these words. */
+    private static boolean mappedFileFault(InternalError e) {
+        return e.getMessage() != null && e.getMessage().contains("fault occurred in an unsafe memory access");
+    }
+
+    private static Failures interrupted() {
+        return new Failures(ExitCodes.INTERRUPTED, "interrupted");
+    }
+
+    private static String outOfMemory(OutOfMemoryError e) {
+        return "out of memory (" + e.getMessage() + "; the Java heap may grow to "
+                + Doctor.bytes(Runtime.getRuntime().maxMemory())
+                + "): lower the image size or the number of prompts, seeds or watched points, "
+                + "or allow more with KLEINSCOPE_JAVA_OPTS=-Xmx<size>";
+    }
+
+    private static Failures defect(Throwable failure, boolean trace) {
+        StringWriter stack = new StringWriter();
+        failure.printStackTrace(new PrintWriter(stack, true));
+        String where = trace ? System.lineSeparator() + stack : " " + keep(stack.toString());
+        return new Failures(ExitCodes.DEFECT,
+                "this is a defect of Kleinscope, not of your input. Please report it with the command line, the output of "
+                        + "`kleinscope doctor` and this: " + Version.summary() + "; " + failure + "." + where);
+    }
+
+    private static String keep(String stack) {
+        try {
+            Path log = Files.createTempFile("kleinscope-", ".log");
+            Files.writeString(log, Version.summary() + System.lineSeparator() + stack);
+            return "The stack trace is in " + log;
+        } catch (IOException e) {
+            return "The stack trace could not be kept (" + e + "); --debug-trace prints it";
+        }
+    }
+}
