@@ -32,7 +32,7 @@ public final class PairedProtocol {
         List<NormRow> rows = new ArrayList<>();
         List<NormsRun.Encoded> prompts = run.encode(progress);
         noises.forEach((seed, noise) -> prompts.forEach(prompt -> run.denoise(prompt, noise,
-                new NormsObserver(prompt.label(), seed, prompt.groups(), run.klein().dit().points(), points, rows),
+                new NormsObserver(prompt.label(), seed, prompt.groups(), run.klein().points(), points, rows),
                 progress, ", seed " + seed)));
 
         List<Contrast> contrasts = contrasts(rows);

@@ -85,7 +85,7 @@ class PairedProtocolTest {
     @Test
     void aPromptAgainstItselfDiffersInNothing() {
         PairedNorms norms = PairedProtocol.run(new NormsRun(klein, Reference.SAFE, Reference.SAFE, new Denoising(1, 1, true), 64),
-                noises(1), new LinkedHashSet<>(klein.dit().points().points()), Map.of(), done -> { });
+                noises(1), new LinkedHashSet<>(klein.points().points()), Map.of(), done -> { });
         assertTrue(norms.contrasts().stream().allMatch(contrast -> contrast.d() == 0 || Double.isNaN(contrast.d())));
         assertTrue(norms.contrasts().size() > 500, "contrasts: " + norms.contrasts().size());
     }
@@ -125,7 +125,7 @@ class PairedProtocolTest {
         HostTensor plain = denoising.run(ops, klein.dit(), noise, embeds, null, List.of(), null, null);
         Map<String, HostTensor> seen = new HashMap<>();
         HostTensor watched = denoising.run(ops, klein.dit(), noise, embeds, null, List.of(), recorder(seen, klein), null);
-        assertEquals(klein.dit().points().points().size(), seen.size(), "points seen");
+        assertEquals(klein.points().points().size(), seen.size(), "points seen");
         assertArrayEquals(plain.values(), watched.values(), 0);
     }
 
@@ -148,7 +148,7 @@ class PairedProtocolTest {
             }
         };
         new Denoising(2, 4, false).run(ops, klein.dit(), noises(1).get(1L), embeds, embeds, List.of(), all, null);
-        List<Point> points = klein.dit().points().points();
+        List<Point> points = klein.points().points();
         assertEquals(points.size() * 2 * 2, fired.size());
         assertEquals(fired.size(), fired.stream().distinct().count());
         assertEquals(points.stream().map(Point::name).collect(Collectors.toSet()), seen.keySet());
@@ -159,7 +159,7 @@ class PairedProtocolTest {
     }
 
     private PairedNorms run(Denoising denoising, int seeds) {
-        var points = new LinkedHashSet<>(klein.dit().points().points());
+        var points = new LinkedHashSet<>(klein.points().points());
         points.removeIf(point -> point.role() != Point.Role.BLOCK && point.role() != Point.Role.BRANCH);
         return PairedProtocol.run(new NormsRun(klein, Reference.SAFE, Reference.EXTREME, denoising, 64), noises(seeds), points,
                 Map.of(), done -> { });
