@@ -101,7 +101,7 @@ public final class Klein implements AutoCloseable {
     /** Prompt embeddings [1, tokens, 3 * hidden]. */
     public HostTensor encode(Prompt prompt) {
         TextEncoder encoder = textEncoder();
-        try (Frame frame = ops.frame()) {
+        try (Frame _ = ops.frame()) {
             return encoder.forward(ops, new int[][] {prompt.ids()}, new long[] {prompt.groups().valid()}, Probes.NONE).toHost();
         }
     }
