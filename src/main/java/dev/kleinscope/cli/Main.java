@@ -24,6 +24,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
         subcommands = {
             NormsCommand.class,
             ValidateCommand.class,
+            InspectCommand.class,
             SynthCommand.class,
             DoctorCommand.class,
             AutoComplete.GenerateCompletion.class,
