@@ -12,6 +12,7 @@ import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.function.Consumer;
+import java.util.function.Predicate;
 import java.util.stream.Collectors;
 
 /** One pair of prompts under shared noise: every measure at every block, step and stream. */
@@ -31,16 +32,19 @@ public final class PairedProtocol {
         List<NormRow> rows = new ArrayList<>();
         List<NormsRun.Encoded> prompts = run.encode(progress);
         noises.forEach((seed, noise) -> prompts.forEach(prompt -> run.denoise(prompt, noise,
-                new NormsObserver(prompt.label(), seed, prompt.groups(), run.klein().dit().points(), points, rows),
+                new NormsObserver(prompt.label(), seed, prompt.groups(), run.klein().points(), points, rows),
                 progress, ", seed " + seed)));
 
         List<Contrast> contrasts = contrasts(rows);
-        return new PairedNorms(run.safe(), run.extreme(), names(points, true), names(points, false), List.copyOf(rows), contrasts,
+        boolean anyBlock = points.stream().anyMatch(point -> point.role() == Point.Role.BLOCK);
+        List<String> blocks = names(points, point -> !anyBlock || point.role() == Point.Role.BLOCK);
+        List<String> others = names(points, point -> anyBlock && point.role() != Point.Role.BLOCK);
+        return new PairedNorms(run.safe(), run.extreme(), blocks, others, List.copyOf(rows), contrasts,
                 tokens(run, prompts, noises.firstEntry().getValue()), parameters, finding(contrasts), limits(prompts, noises.size()));
     }
 
-    private static List<String> names(Set<Point> points, boolean blocks) {
-        return points.stream().filter(point -> (point.role() == Point.Role.BLOCK) == blocks).map(Point::name).toList();
+    private static List<String> names(Set<Point> points, Predicate<Point> wanted) {
+        return points.stream().filter(wanted).map(Point::name).toList();
     }
 
     private static Map<String, long[]> tokens(NormsRun run, List<NormsRun.Encoded> prompts, HostTensor noise) {

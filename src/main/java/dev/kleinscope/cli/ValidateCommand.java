@@ -102,7 +102,7 @@ final class ValidateCommand implements Callable<Integer> {
                         + (rtol != null ? rtol + " (--rtol)" : "dit 5e-5, text-encoder 1e-6"));
             }
             for (Path file : cases) {
-                Outcome outcome = run(file, klein, files);
+                Outcome outcome = run(file, klein, files, ops);
                 outcomes.add(outcome);
                 progress.step(file.getFileName().toString());
                 if (!output.json()) {
@@ -113,14 +113,14 @@ final class ValidateCommand implements Callable<Integer> {
         return conclude(outcomes, console);
     }
 
-    private Outcome run(Path file, Klein klein, ModelFiles files) {
+    private Outcome run(Path file, Klein klein, ModelFiles files, Ops ops) {
         String kind = null;
         try (ReferenceCase reference = ReferenceCase.open(file)) {
             kind = reference.kind();
             List<TensorCheck> checks = switch (kind) {
-                case "dit" -> DitCase.run(reference, klein.dit(), klein.ops());
+                case "dit" -> DitCase.run(reference, klein.dit(), ops);
                 case "text-encoder" -> TextEncoderCase.run(reference, klein.textEncoder(),
-                        files.has(ComponentKind.TOKENIZER) ? klein.tokenizer() : null, klein.ops());
+                        files.has(ComponentKind.TOKENIZER) ? klein.tokenizer() : null, ops);
                 default -> throw new ModelException(file + " is of kind \"" + (kind.length() > 40 ? kind.substring(0, 40) + "..." : kind)
                         + "\"; this version validates " + TOLERANCES.keySet().stream().sorted().toList());
             };

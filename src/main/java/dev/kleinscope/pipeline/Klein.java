@@ -6,6 +6,8 @@ import dev.kleinscope.model.text.Qwen3Config;
 import dev.kleinscope.model.text.TextEncoder;
 import dev.kleinscope.ops.Frame;
 import dev.kleinscope.ops.Ops;
+import dev.kleinscope.probe.Observer;
+import dev.kleinscope.probe.PointCatalog;
 import dev.kleinscope.probe.Probes;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
@@ -39,10 +41,6 @@ public final class Klein implements AutoCloseable {
     public Klein(ModelFiles files, Ops ops) {
         this.files = files;
         this.ops = ops;
-    }
-
-    public Ops ops() {
-        return ops;
     }
 
     /** Whether the model says that it was distilled; null if it does not tell. */
@@ -84,10 +82,26 @@ public final class Klein implements AutoCloseable {
         return dit;
     }
 
+    /** What can be watched of the transformer. */
+    public PointCatalog points() {
+        return dit().points();
+    }
+
+    /** What the run computes on, for people. */
+    public String backend() {
+        return ops.describe();
+    }
+
+    /** Draws latents with this model's transformer; see {@link Denoising#run}. */
+    public HostTensor denoise(Denoising denoising, HostTensor noise, HostTensor promptEmbeds, HostTensor negativeEmbeds,
+            List<HostTensor> references, Observer observer, Denoising.StepListener listener) {
+        return denoising.run(ops, dit(), noise, promptEmbeds, negativeEmbeds, references, observer, listener);
+    }
+
     /** Prompt embeddings [1, tokens, 3 * hidden]. */
     public HostTensor encode(Prompt prompt) {
         TextEncoder encoder = textEncoder();
-        try (Frame frame = ops.frame()) {
+        try (Frame _ = ops.frame()) {
             return encoder.forward(ops, new int[][] {prompt.ids()}, new long[] {prompt.groups().valid()}, Probes.NONE).toHost();
         }
     }

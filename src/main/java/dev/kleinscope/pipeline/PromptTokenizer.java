@@ -67,6 +67,11 @@ public final class PromptTokenizer implements AutoCloseable {
         return Arrays.stream(tokenizer.encode(text).getIds()).mapToInt(Math::toIntExact).toArray();
     }
 
+    /** Whether a text is Unicode that was read without loss. */
+    public static boolean encodable(String text) {
+        return text.indexOf('\uFFFD') < 0 && StandardCharsets.UTF_8.newEncoder().canEncode(text);
+    }
+
     /**
      * A prompt as the text encoder takes it.
      *
@@ -74,8 +79,8 @@ public final class PromptTokenizer implements AutoCloseable {
      * @throws IllegalArgumentException if the prompt is not valid Unicode
      */
     public Prompt prompt(String text, int maxTokens) {
-        if (text.indexOf('\uFFFD') >= 0 || !StandardCharsets.UTF_8.newEncoder().canEncode(text)) {
-            throw new IllegalArgumentException("the prompt is not valid UTF-8 text: write it in UTF-8, in a terminal whose locale is UTF-8");
+        if (!encodable(text)) {
+            throw new IllegalArgumentException("the prompt is not valid UTF-8");
         }
         int[] all = encode(BEFORE + text + AFTER);
         int[] ids = Arrays.copyOf(all, maxTokens);

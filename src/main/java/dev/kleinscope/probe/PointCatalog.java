@@ -76,7 +76,7 @@ public final class PointCatalog {
             Pattern pattern = pattern(canonical);
             List<Point> found = points.stream().filter(point -> pattern.matcher(point.name()).matches()).toList();
             if (found.isEmpty()) {
-                throw new IllegalArgumentException("no probe point is called \"" + glob + "\"; near it: "
+                throw new IllegalArgumentException("no probe point is called \"" + shortened(glob) + "\"; near it: "
                         + String.join(", ", nearest(canonical)) + ". The inspect command lists all " + points.size());
             }
             selected.addAll(found);
@@ -102,10 +102,14 @@ public final class PointCatalog {
     }
 
     private List<String> nearest(String name) {
-        String text = name.length() > 100 ? name.substring(0, 100) : name;
+        String text = shortened(name);
         List<String> sorted = new ArrayList<>(points.stream().map(Point::name).toList());
         sorted.sort(Comparator.comparingInt(point -> distance(point, text)));
         return sorted.subList(0, Math.min(3, sorted.size()));
+    }
+
+    private static String shortened(String name) {
+        return name.length() > 100 ? name.substring(0, 100) + "..." : name;
     }
 
     /** Levenshtein distance. */
