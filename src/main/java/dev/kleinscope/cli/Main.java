@@ -24,6 +24,8 @@ import picocli.CommandLine.UnmatchedArgumentException;
         subcommands = {
             NormsCommand.class,
             ValidateCommand.class,
+            InspectCommand.class,
+            SynthCommand.class,
             BenchCommand.class,
             DoctorCommand.class,
             AutoComplete.GenerateCompletion.class,
