@@ -1,0 +1,197 @@
+package dev.kleinscope.backend.cpu;
+
+import dev.kleinscope.ops.AttentionMask;
+import dev.kleinscope.ops.Frame;
+import dev.kleinscope.ops.HostFrames;
+import dev.kleinscope.ops.HostRows;
+import dev.kleinscope.ops.Linear;
+import dev.kleinscope.ops.OpShapes;
+import dev.kleinscope.ops.Ops;
+import dev.kleinscope.ops.Rope;
+import dev.kleinscope.tensor.HostTensor;
+import dev.kleinscope.tensor.Shape;
+import dev.kleinscope.tensor.Tensor;
+
+/**
+ * Operations on all cores through the Vector API, in f32.
+ *
+ * <p>Weights are used where they lie and widened on the way. A result's bits depend on its inputs alone: not on the
+ * number of threads, nor on how many rows are computed together. Called by one thread at a time; if that thread is
+ * interrupted, the operation under way ends with {@link dev.kleinscope.ops.RunInterruptedException}.
+ */
+public final class CpuOps implements Ops {
+
+    /** Below this many elements, waking other threads costs more than it saves. */
+    private static final long SHARED_ELEMENTS = 1 << 15;
+
+    private final HostFrames frames = new HostFrames("cpu");
+    private final Workers workers;
+
+    public CpuOps() {
+        this(Runtime.getRuntime().availableProcessors());
+    }
+
+    /** @param threads at least one, the caller included */
+    public CpuOps(int threads) {
+        workers = new Workers(threads);
+    }
+
+    @Override
+    public String describe() {
+        return "cpu: " + workers.threads() + (workers.threads() == 1 ? " thread, " : " threads, ") + Lanes.BITS
+                + "-bit vectors, Java " + Runtime.version().feature();
+    }
+
+    /** Native memory held for activations, in bytes. */
+    public long bytesHeld() {
+        return frames.bytesHeld();
+    }
+
+    /** The most memory activations ever took at once, in bytes. */
+    public long peakBytes() {
+        return frames.peakBytes();
+    }
+
+    @Override
+    public Frame frame() {
+        return frames.open();
+    }
+
+    @Override
+    public Tensor alloc(Shape shape) {
+        return frames.alloc(shape);
+    }
+
+    @Override
+    public Tensor input(HostTensor values) {
+        return frames.input(values);
+    }
+
+    @Override
+    public Tensor weight(Tensor mapped) {
+        HostRows.segment(mapped);
+        return mapped;
+    }
+
+    @Override
+    public void linear(Tensor x, Linear layer, Tensor out) {
+        HostRows.requireF32("linear", x, out);
+        OpShapes.linear(x, layer, out);
+        LinearKernel.run(workers, x, layer, out);
+    }
+
+    @Override
+    public void layerNorm(Tensor x, double eps, Tensor out) {
+        HostRows.requireF32("layerNorm", x, out);
+        OpShapes.alike("layerNorm", out, x);
+        rows(out, (row, scratch) -> RowKernels.layerNorm(x, null, null, eps, out, row, scratch));
+    }
+
+    @Override
+    public void layerNormModulate(Tensor x, Tensor scale, Tensor shift, double eps, Tensor out) {
+        HostRows.requireF32("layerNormModulate", x, scale, shift, out);
+        OpShapes.modulated("layerNormModulate", x, scale, out);
+        OpShapes.modulated("layerNormModulate", x, shift, out);
+        rows(out, (row, scratch) -> RowKernels.layerNorm(x, scale, shift, eps, out, row, scratch));
+    }
+
+    @Override
+    public void rmsNorm(Tensor x, Tensor weight, double eps, Tensor out) {
+        HostRows.requireF32("rmsNorm", x, out);
+        OpShapes.rmsNorm("rmsNorm", x, weight, out);
+        float[] weights = HostRows.read(weight, 0);
+        rows(out, (row, scratch) -> RowKernels.rmsNorm(x, weights, eps, out, row, scratch));
+    }
+
+    @Override
+    public void rmsNormRope(Tensor x, Tensor weight, double eps, Rope rope, Tensor out) {
+        HostRows.requireF32("rmsNormRope", x, out, rope.cos(), rope.sin());
+        OpShapes.rmsNormRope(x, weight, rope, out);
+        float[] weights = HostRows.read(weight, 0);
+        rows(out, (row, scratch) -> RowKernels.rmsNormRope(x, weights, eps, rope, out, row, scratch));
+    }
+
+    /** A query that sees no key gets zeros. Takes as much memory again as k and v for the time it runs. */
+    @Override
+    public void attention(Tensor q, Tensor k, Tensor v, long heads, long kvHeads, AttentionMask mask, Tensor out) {
+        HostRows.requireF32("attention", q, k, v, out);
+        OpShapes.attention(q, k, v, heads, kvHeads, mask, out);
+        try (Frame _ = frames.open()) {
+            Tensor packed = frames.alloc(Shape.of(AttentionKernel.packedFloats(k, kvHeads)));
+            new AttentionKernel(q, k, v, heads, kvHeads, mask, out, HostRows.segment(packed)).run(workers);
+        }
+    }
+
+    @Override
+    public void silu(Tensor x, Tensor out) {
+        alike("silu", out, x);
+        rows(out, (row, _) -> RowKernels.silu(x, out, row));
+    }
+
+    @Override
+    public void swiglu(Tensor a, Tensor b, Tensor out) {
+        alike("swiglu", out, a, b);
+        rows(out, (row, _) -> RowKernels.swiglu(a, b, out, row));
+    }
+
+    @Override
+    public void gatedResidual(Tensor x, Tensor gate, Tensor y, Tensor out) {
+        HostRows.requireF32("gatedResidual", gate);
+        OpShapes.modulated("gatedResidual", x, gate, out);
+        alike("gatedResidual", out, x, y);
+        rows(out, (row, _) -> RowKernels.gatedResidual(x, gate, y, out, row));
+    }
+
+    @Override
+    public void addScaled(Tensor x, Tensor y, double scale, Tensor out) {
+        alike("addScaled", out, x, y);
+        rows(out, (row, _) -> RowKernels.addScaled(x, y, (float) scale, out, row));
+    }
+
+    @Override
+    public void lerp(Tensor a, Tensor b, double weight, Tensor out) {
+        alike("lerp", out, a, b);
+        rows(out, (row, _) -> RowKernels.lerp(a, b, (float) weight, out, row));
+    }
+
+    @Override
+    public void embedding(Tensor table, int[] ids, Tensor out) {
+        HostRows.requireF32("embedding", out);
+        OpShapes.embedding(table, ids, out);
+        rows(out, (row, _) -> HostRows.write(out, row, HostRows.read(table, ids[(int) row])));
+    }
+
+    @Override
+    public void copy(Tensor x, Tensor out) {
+        alike("copy", out, x);
+        rows(out, (row, _) -> RowKernels.copy(x, out, row));
+    }
+
+    /** Ends the threads and every tensor this backend allocated. */
+    @Override
+    public void close() {
+        workers.close();
+        frames.close();
+    }
+
+    private static void alike(String op, Tensor out, Tensor... inputs) {
+        HostRows.requireF32(op, inputs);
+        HostRows.requireF32(op, out);
+        OpShapes.alike(op, out, inputs);
+    }
+
+    private interface RowTask {
+        void run(long row, Scratch scratch);
+    }
+
+    private void rows(Tensor out, RowTask task) {
+        long rows = out.rows();
+        long chunks = out.shape().elements() < SHARED_ELEMENTS ? 1 : Math.min(rows, 4L * workers.threads());
+        workers.run((int) chunks, (chunk, scratch) -> {
+            long end = rows * (chunk + 1) / chunks;
+            for (long row = rows * chunk / chunks; row < end; row++) {
+                task.run(row, scratch);
+            }
+        });
+    }
+}

@@ -1,0 +1,229 @@
+package dev.kleinscope.backend.cpu;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.kleinscope.ops.AttentionMask;
+import dev.kleinscope.ops.Frame;
+import dev.kleinscope.ops.Linear;
+import dev.kleinscope.ops.Ops;
+import dev.kleinscope.ops.Rope;
+import dev.kleinscope.ops.RunInterruptedException;
+import dev.kleinscope.ops.Weights;
+import dev.kleinscope.tensor.DType;
+import dev.kleinscope.tensor.HostTensor;
+import dev.kleinscope.tensor.Shape;
+import dev.kleinscope.tensor.Tensor;
+import java.util.Arrays;
+import java.util.Random;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.BiFunction;
+import jdk.incubator.vector.VectorShape;
+import org.junit.jupiter.api.Test;
+
+class CpuOpsTest {
+
+    private static HostTensor normal(long seed, long... dims) {
+        Random random = new Random(seed);
+        float[] values = new float[Math.toIntExact(new Shape(dims).elements())];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = (float) random.nextGaussian();
+        }
+        return HostTensor.of("normal", values, dims);
+    }
+
+    private static float[] run(int threads, HostTensor x, BiFunction<Ops, Tensor, Tensor> op) {
+        try (CpuOps ops = new CpuOps(threads); Frame _ = ops.frame()) {
+            return op.apply(ops, ops.input(x)).toHost().values();
+        }
+    }
+
+    /** The rows computed one range at a time must have the bits they have when computed together. */
+    private static void rowsStandAlone(HostTensor x, BiFunction<Ops, Tensor, Tensor> op) {
+        float[] together = run(2, x, op);
+        int rows = (int) x.shape().dim(0);
+        int width = together.length / rows;
+        for (int size : new int[] {1, 2, 4, 5, 64}) {
+            for (int from = 0; from < rows; from += Math.max(size, rows / 7)) {
+                int to = Math.min(rows, from + size);
+                int first = from;
+                float[] alone = run(1, x, (ops, all) -> op.apply(ops, all.slice(0, first, to)));
+                assertArrayEquals(Arrays.copyOfRange(together, from * width, to * width), alone, "rows " + from + ".." + to);
+            }
+        }
+    }
+
+    @Test
+    void aRowOfALinearLayerDoesNotDependOnItsNeighbours() {
+        for (DType type : new DType[] {DType.F32, DType.F16, DType.BF16}) {
+            Linear layer = new Linear(Weights.of(type, normal(2, 77, 1543)), Weights.of(type, normal(3, 77)));
+            rowsStandAlone(normal(1, 211, 1543), (ops, x) -> ops.linear(x, layer));
+        }
+    }
+
+    @Test
+    void aQueryDoesNotDependOnItsNeighbours() {
+        HostTensor keys = normal(2, 1, 301, 64);
+        HostTensor values = normal(3, 1, 301, 64);
+        rowsStandAlone(normal(1, 101, 64), (ops, q) -> {
+            Tensor batch = ops.alloc(Shape.of(1, q.dim(0), 64));
+            ops.copy(q, batch.reshape(q.dim(0), 64));
+            return ops.attention(batch, ops.input(keys), ops.input(values), 2, 2, AttentionMask.NONE);
+        });
+    }
+
+    @Test
+    void theNumberOfThreadsChangesNoBit() {
+        HostTensor x = normal(1, 2, 190, 384);
+        Tensor weight = Weights.of(DType.BF16, normal(2, 384, 384));
+        Tensor norm = Weights.of(DType.BF16, normal(3, 128));
+        HostTensor angles = normal(4, 190, 64);
+        HostTensor vector = normal(5, 2, 384);
+        BiFunction<Ops, Tensor, Tensor> block = (ops, in) -> {
+            Tensor gate = ops.input(vector);
+            Tensor h = ops.layerNormModulate(in, gate, gate, 1e-6);
+            Tensor q = ops.linear(h, new Linear(weight));
+            Rope rope = new Rope(ops.input(angles), ops.input(angles), Rope.Pairing.ADJACENT);
+            Tensor k = ops.rmsNormRope(q, norm, 1e-6, rope);
+            Tensor attended = ops.attention(q, k, h, 3, 3, new AttentionMask(true, new long[] {190, 70}));
+            Tensor out = ops.alloc(in.shape());
+            ops.gatedResidual(in, gate, ops.swiglu(attended, ops.rmsNorm(q, norm, 1e-6)), out);
+            return out;
+        };
+        float[] one = run(1, x, block);
+        for (int threads : new int[] {2, 3, 8}) {
+            assertArrayEquals(one, run(threads, x, block), threads + " threads");
+        }
+        assertArrayEquals(one, run(1, x, block), "again");
+    }
+
+    @Test
+    void theSecondOfTwoEqualStepsTakesNoNewMemory() {
+        try (CpuOps ops = new CpuOps(2)) {
+            long[] held = new long[2];
+            for (int step = 0; step < 2; step++) {
+                try (Frame _ = ops.frame()) {
+                    Tensor x = ops.input(normal(1, 1, 40, 64));
+                    ops.attention(x, ops.silu(x), ops.layerNorm(x, 1e-6), 2, 2, AttentionMask.NONE);
+                }
+                held[step] = ops.bytesHeld();
+            }
+            assertEquals(held[0], held[1]);
+            assertTrue(ops.peakBytes() > 0 && ops.peakBytes() <= held[0]);
+        }
+    }
+
+    @Test
+    void theExponentialIsWithinTwoUlp() {
+        float[] lanes = new float[Lanes.COUNT];
+        double worst = 0;
+        float worstAt = 0;
+        for (float x = -87; x < 88; x += 0.0007f) {
+            Lanes.exp(Lanes.broadcast(x)).intoArray(lanes, 0);
+            double expected = Math.exp(x);
+            double ulps = Math.abs(lanes[0] - expected) / Math.ulp((float) expected);
+            if (ulps > worst) {
+                worst = ulps;
+                worstAt = x;
+            }
+        }
+        assertTrue(worst <= 2, worst + " ulp at " + worstAt);
+        Lanes.exp(Lanes.broadcast(Float.NaN)).intoArray(lanes, 0);
+        assertTrue(Float.isNaN(lanes[0]));
+        Lanes.exp(Lanes.broadcast(Float.NEGATIVE_INFINITY)).intoArray(lanes, 0);
+        assertTrue(lanes[0] >= 0 && lanes[0] < 1e-37, "exp(-inf) = " + lanes[0]);
+    }
+
+    @Test
+    void whatAWorkerThrowsReachesTheCaller() {
+        try (Workers workers = new Workers(3)) {
+            AtomicInteger ran = new AtomicInteger();
+            Workers.Chunk failing = (index, _) -> {
+                ran.incrementAndGet();
+                if (index == 5) {
+                    throw new IllegalStateException("chunk 5");
+                }
+            };
+            var error = assertThrows(IllegalStateException.class, () -> workers.run(1000, failing));
+            assertEquals("chunk 5", error.getMessage());
+            assertTrue(ran.get() < 1000, ran + " chunks ran after the failure");
+            AtomicInteger sum = new AtomicInteger();
+            workers.run(100, (index, _) -> sum.addAndGet(index));
+            assertEquals(4950, sum.get());
+        }
+    }
+
+    @Test
+    void anInterruptEndsARunningOperationSoon() {
+        Thread caller = Thread.currentThread();
+        try (Workers workers = new Workers(2)) {
+            AtomicInteger ran = new AtomicInteger();
+            assertThrows(RunInterruptedException.class, () -> workers.run(1_000_000, (index, _) -> {
+                if (ran.incrementAndGet() == 10) {
+                    caller.interrupt();
+                }
+            }));
+            assertTrue(ran.get() < 1_000_000, ran + " chunks");
+            assertTrue(Thread.interrupted(), "the interrupt status must stay set");
+            workers.run(10, (_, _) -> { });
+        }
+    }
+
+    @Test
+    void aClosedBackendSaysSo() {
+        CpuOps ops = new CpuOps(2);
+        Frame _ = ops.frame();
+        Tensor x = ops.alloc(Shape.of(1, 4));
+        Tensor out = ops.alloc(Shape.of(1, 4));
+        ops.close();
+        assertThrows(IllegalStateException.class, () -> ops.alloc(Shape.of(1)));
+        assertThrows(IllegalStateException.class, () -> ops.silu(x, out));
+        assertThrows(IllegalArgumentException.class, () -> new CpuOps(0));
+    }
+
+    @Test
+    void theBackendTellsWhatItRunsOn() {
+        try (CpuOps ops = new CpuOps(2)) {
+            assertEquals("cpu: 2 threads, " + Lanes.BITS + "-bit vectors, Java " + Runtime.version().feature(),
+                    ops.describe());
+        }
+    }
+
+    @Test
+    void vectorsAreInUse() {
+        assertTrue(VectorShape.preferredShape().vectorBitSize() >= 128, "no vectors on this machine");
+        HostTensor x = normal(1, 96, 1024);
+        HostTensor weight = normal(2, 96, 1024);
+        try (CpuOps ops = new CpuOps(1); Frame _ = ops.frame()) {
+            Tensor in = ops.input(x);
+            Linear layer = new Linear(ops.input(weight));
+            Tensor out = ops.alloc(Shape.of(96, 96));
+            float[] scalar = new float[96 * 96];
+            double best = 0;
+            for (int attempt = 0; attempt < 200 && best < 3; attempt++) {
+                long start = System.nanoTime();
+                ops.linear(in, layer, out);
+                long middle = System.nanoTime();
+                scalarLinear(x.values(), weight.values(), 1024, scalar);
+                long end = System.nanoTime();
+                best = attempt < 20 ? 0 : Math.max(best, (double) (end - middle) / (middle - start));
+            }
+            assertTrue(best >= 3, "linear is only " + best + " times as fast as a scalar loop: is SIMD off?");
+            assertFalse(Float.isNaN(scalar[0]));
+        }
+    }
+
+    private static void scalarLinear(float[] x, float[] weight, int in, float[] out) {
+        int width = weight.length / in;
+        for (int i = 0; i < out.length; i++) {
+            float sum = 0;
+            for (int k = 0; k < in; k++) {
+                sum += x[i / width * in + k] * weight[i % width * in + k];
+            }
+            out[i] = sum;
+        }
+    }
+}

@@ -1,0 +1,347 @@
+package dev.kleinscope.ops;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.kleinscope.backend.reference.ReferenceOps;
+import dev.kleinscope.tensor.DType;
+import dev.kleinscope.tensor.HostTensor;
+import dev.kleinscope.tensor.Shape;
+import dev.kleinscope.tensor.Tensor;
+import java.util.Arrays;
+import java.util.Random;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+/**
+ * What every backend must do, measured against the reference on odd shapes.
+ *
+ * <p>Each case runs on whole tensors and on slices of larger ones; the surroundings of the output hold a sentinel that
+ * must survive, and the inputs must keep their bits.
+ */
+public abstract class OpsContract {
+
+    private static final float SENTINEL = -12345f;
+    private static final int[] TOKENS = {1, 3, 17, 35};
+
+    private final ReferenceOps reference = new ReferenceOps();
+    private final Random random = new Random(7);
+    private Ops ops;
+    private Frame frame;
+    private Frame referenceFrame;
+
+    /** The backend under test; closed afterwards. */
+    protected abstract Ops create();
+
+    /** Largest relative L2 error against the reference. */
+    protected abstract double tolerance();
+
+    /** An operation on inputs that lie wherever the test put them. */
+    private interface Op {
+        void apply(Ops ops, Tensor[] inputs, Tensor out);
+    }
+
+    @BeforeEach
+    void open() {
+        ops = create();
+        frame = ops.frame();
+        referenceFrame = reference.frame();
+    }
+
+    @AfterEach
+    void close() {
+        frame.close();
+        ops.close();
+        referenceFrame.close();
+        reference.close();
+    }
+
+    @Test
+    void linearMatchesForAllWeightTypesAndDepths() {
+        for (int in : new int[] {1, 7, 64, 100, 513, 1030}) {
+            for (int tokens : TOKENS) {
+                DType[] types = {DType.F32, DType.BF16, DType.F16, DType.F64};
+                DType type = types[(in + tokens) % types.length];
+                linear(tokens, in, 29, type, tokens % 2 == 1);
+            }
+        }
+        for (DType type : new DType[] {DType.F32, DType.BF16, DType.F16, DType.F64}) {
+            linear(5, 96, 24, type, false);
+        }
+    }
+
+    @Test
+    void linearMatchesForDeepAndTallInputs() {
+        linear(17, 3072, 50, DType.BF16, false);
+        linear(401, 72, 31, DType.BF16, true);
+        linear(2, 40, 5000, DType.F16, true);
+    }
+
+    private void linear(int tokens, int in, int out, DType type, boolean biased) {
+        Linear layer = new Linear(weight(type, out, in), biased ? weight(type, out) : null);
+        String label = "linear " + tokens + " x " + in + " to " + out + " " + type;
+        check(label, Shape.of(2, tokens, out), (on, inputs, result) -> on.linear(inputs[0], on(on, layer), result),
+                normal(2, tokens, in));
+        check(label, Shape.of(tokens, out), (on, inputs, result) -> on.linear(inputs[0], on(on, layer), result),
+                normal(tokens, in));
+    }
+
+    private static Linear on(Ops ops, Linear layer) {
+        return new Linear(ops.weight(layer.weight()), layer.bias() == null ? null : ops.weight(layer.bias()));
+    }
+
+    @Test
+    void layerNormsMatchAlsoFarFromZero() {
+        for (int tokens : TOKENS) {
+            for (int hidden : new int[] {1, 7, 20, 128, 1001}) {
+                HostTensor x = shifted(normal(2, tokens, hidden), 3);
+                check("layerNorm " + hidden, x.shape(), (on, in, out) -> on.layerNorm(in[0], 1e-6, out),
+                        hidden == 1 ? normal(2, tokens, hidden) : x);
+                check("layerNormModulate " + hidden, x.shape(),
+                        (on, in, out) -> on.layerNormModulate(in[0], in[1], in[2], 1e-6, out), x, normal(2, hidden),
+                        normal(2, hidden));
+            }
+        }
+    }
+
+    @Test
+    void rmsNormMatchesForRowsAndForHeadsWithinThem() {
+        for (DType type : new DType[] {DType.F32, DType.BF16}) {
+            for (int tokens : TOKENS) {
+                for (int group : new int[] {16, 20, 32, 128, 515}) {
+                    Tensor weight = weight(type, group);
+                    for (int heads : new int[] {1, 3}) {
+                        check("rmsNorm " + group, Shape.of(2, tokens, heads * group),
+                                (on, in, out) -> on.rmsNorm(in[0], on.weight(weight), 1e-6, out),
+                                normal(2, tokens, heads * group));
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    void rmsNormRopeMatchesForBothPairings() {
+        for (Rope.Pairing pairing : Rope.Pairing.values()) {
+            for (int tokens : TOKENS) {
+                for (int headDim : new int[] {2, 16, 20, 32, 128}) {
+                    Tensor weight = weight(DType.BF16, headDim);
+                    HostTensor angles = normal(tokens, headDim / 2);
+                    check("rmsNormRope " + pairing + " " + headDim, Shape.of(2, tokens, 3 * headDim),
+                            (on, in, out) -> on.rmsNormRope(in[0], on.weight(weight), 1e-6,
+                                    new Rope(in[1], in[2], pairing), out),
+                            normal(2, tokens, 3 * headDim), each(angles, Math::cos), each(angles, Math::sin));
+                }
+            }
+        }
+    }
+
+    @Test
+    void attentionMatchesForHeadSizesGroupsAndMasks() {
+        AttentionMask[] masks = {AttentionMask.NONE, new AttentionMask(true, null),
+            new AttentionMask(false, new long[] {1, 11}), new AttentionMask(true, new long[] {9, 0})};
+        for (int tokens : TOKENS) {
+            for (int headDim : new int[] {16, 20, 32, 128}) {
+                for (AttentionMask mask : masks) {
+                    attention(tokens, tokens, 4, 2, headDim, mask);
+                }
+            }
+        }
+        attention(3, 50, 6, 1, 16, AttentionMask.NONE);
+        attention(50, 3, 2, 2, 20, AttentionMask.NONE);
+        attention(90, 700, 1, 1, 300, AttentionMask.NONE);
+    }
+
+    private void attention(int queries, int keys, int heads, int kvHeads, int headDim, AttentionMask mask) {
+        String label = "attention " + queries + " queries " + keys + " keys " + heads + "/" + kvHeads + " heads of "
+                + headDim + " causal " + mask.causal() + " valid " + Arrays.toString(mask.validKeys());
+        HostTensor q = each(normal(2, queries, heads * headDim), value -> 2 * value);
+        check(label, q.shape(), (on, in, out) -> on.attention(in[0], in[1], in[2], heads, kvHeads, mask, out), q,
+                normal(2, keys, kvHeads * headDim), normal(2, keys, kvHeads * headDim));
+    }
+
+    @Test
+    void elementwiseOperationsMatch() {
+        for (int tokens : TOKENS) {
+            for (int hidden : new int[] {1, 7, 64, 100, 3072}) {
+                Shape shape = Shape.of(2, tokens, hidden);
+                HostTensor x = each(normal(2, tokens, hidden), value -> 20 * value);
+                HostTensor y = normal(2, tokens, hidden);
+                check("silu", shape, (on, in, out) -> on.silu(in[0], out), x);
+                check("swiglu", shape, (on, in, out) -> on.swiglu(in[0], in[1], out), x, y);
+                check("gatedResidual", shape, (on, in, out) -> on.gatedResidual(in[0], in[1], in[2], out), x,
+                        normal(2, hidden), y);
+                check("addScaled", shape, (on, in, out) -> on.addScaled(in[0], in[1], -0.3, out), x, y);
+                check("lerp", shape, (on, in, out) -> on.lerp(in[0], in[1], 1.7, out), x, y);
+                check("copy", shape, (on, in, out) -> on.copy(in[0], out), x);
+            }
+        }
+    }
+
+    @Test
+    void siluOfLargeValuesDoesNotOverflow() {
+        HostTensor x = HostTensor.of("x", new float[] {-1e30f, -200, -88, -50, 0, 50, 200, 1e30f}, 8);
+        check("silu", x.shape(), (on, in, out) -> on.silu(in[0], out), x);
+    }
+
+    @Test
+    void attentionToleratesLargeScores() {
+        HostTensor q = each(normal(1, 5, 16), value -> 200 * value);
+        check("attention", q.shape(), (on, in, out) -> on.attention(in[0], in[1], in[2], 1, 1, AttentionMask.NONE, out),
+                q, normal(1, 30, 16), normal(1, 30, 16));
+    }
+
+    @Test
+    void embeddingPicksRows() {
+        for (DType type : new DType[] {DType.F32, DType.BF16, DType.F16}) {
+            Tensor table = weight(type, 11, 37);
+            check("embedding " + type, Shape.of(1, 4, 37),
+                    (on, in, out) -> on.embedding(on.weight(table), new int[] {10, 0, 3, 3}, out));
+        }
+    }
+
+    @Test
+    void shapesThatDoNotFitAreNamed() {
+        Tensor x = ops.input(normal(2, 3, 8));
+        Tensor wide = ops.input(normal(2, 3, 9));
+        Tensor vector = ops.input(normal(2, 9));
+        Tensor weight = ops.weight(weight(DType.F32, 4, 9));
+        Tensor norm = ops.weight(weight(DType.F32, 3));
+        refused(() -> ops.linear(x, new Linear(weight)), "[2, 3, 8]", "[4, 9]");
+        refused(() -> ops.linear(wide, new Linear(weight), x), "[2, 3, 4]", "[2, 3, 8]");
+        refused(() -> ops.linear(wide, new Linear(weight, norm)), "[4]", "[3]");
+        refused(() -> ops.layerNorm(x, 1e-6, wide), "[2, 3, 8]", "[2, 3, 9]");
+        refused(() -> ops.layerNormModulate(x, vector, vector, 1e-6), "[2, 3, 8]", "[2, 9]");
+        refused(() -> ops.rmsNorm(x, norm, 1e-6), "[2, 3, 8]", "[3]");
+        refused(() -> ops.attention(x, wide, wide, 2, 1, AttentionMask.NONE), "[2, 3, 8]", "[2, 3, 9]");
+        refused(() -> ops.attention(x, x, wide, 2, 2, AttentionMask.NONE), "[2, 3, 8]", "[2, 3, 9]");
+        refused(() -> ops.swiglu(x, wide), "[2, 3, 8]", "[2, 3, 9]");
+        refused(() -> ops.gatedResidual(x, vector, x, ops.alloc(x.shape())), "[2, 3, 8]", "[2, 9]");
+        refused(() -> ops.copy(x, wide), "[2, 3, 8]", "[2, 3, 9]");
+        refused(() -> ops.embedding(weight, new int[] {1}, x), "[4, 9]", "[2, 3, 8]");
+        Rope rope = new Rope(ops.input(normal(3, 2)), ops.input(normal(3, 3)), Rope.Pairing.HALVES);
+        Tensor head = ops.weight(weight(DType.F32, 4));
+        refused(() -> ops.rmsNormRope(x, head, 1e-6, rope), "[3, 2]", "[3, 3]");
+        refused(() -> ops.silu(x, x), "[2, 3, 8]", "overlaps");
+    }
+
+    private static void refused(org.junit.jupiter.api.function.Executable executable, String... parts) {
+        String message = assertThrows(IllegalArgumentException.class, executable).getMessage();
+        for (String part : parts) {
+            assertTrue(message.contains(part), message + " does not mention " + part);
+        }
+    }
+
+    private void check(String label, Shape shape, Op op, HostTensor... inputs) {
+        float[] expected;
+        try (Frame _ = reference.frame()) {
+            Tensor out = reference.alloc(shape);
+            op.apply(reference, Arrays.stream(inputs).map(reference::input).toArray(Tensor[]::new), out);
+            expected = out.toHost().values();
+        }
+        try (Frame _ = ops.frame()) {
+            for (boolean sliced : new boolean[] {false, true}) {
+                Tensor[] placed = Arrays.stream(inputs)
+                        .map(input -> sliced ? placed(input) : ops.input(input)).toArray(Tensor[]::new);
+                Tensor surroundings = ops.input(sentinels(shape, sliced));
+                Tensor out = sliced ? inside(surroundings, shape) : surroundings;
+                op.apply(ops, placed, out);
+                String where = label + (sliced ? " on slices" : "");
+                close(where, expected, out.toHost().values());
+                untouched(where, surroundings, out);
+                for (int i = 0; i < inputs.length; i++) {
+                    assertArrayEquals(inputs[i].values(), placed[i].toHost().values(), where + ": input " + i);
+                }
+            }
+        }
+    }
+
+    private void close(String label, float[] expected, float[] found) {
+        double difference = 0;
+        double norm = 0;
+        double largest = 0;
+        int worst = 0;
+        for (int i = 0; i < expected.length; i++) {
+            double error = Math.abs((double) found[i] - expected[i]);
+            difference += error * error;
+            norm += (double) expected[i] * expected[i];
+            largest = Math.max(largest, Math.abs(expected[i]));
+            if (!(error <= Math.abs((double) found[worst] - expected[worst]))) {
+                worst = i;
+            }
+        }
+        double relative = norm == 0 ? Math.sqrt(difference) : Math.sqrt(difference / norm);
+        double maxAbs = Math.abs((double) found[worst] - expected[worst]);
+        String message = String.format("%s: relative L2 %.3g, max abs %.3g at %d: expected %.9g, found %.9g", label,
+                relative, maxAbs, worst, expected[worst], found[worst]);
+        assertTrue(relative <= tolerance() && maxAbs <= 8 * tolerance() * largest, message);
+    }
+
+    /** Everything around {@code out} must still be the sentinel: writing it into {@code out} leaves nothing else. */
+    private void untouched(String label, Tensor surroundings, Tensor out) {
+        try (Frame _ = ops.frame()) {
+            float[] values = new float[Math.toIntExact(out.shape().elements())];
+            Arrays.fill(values, SENTINEL);
+            ops.copy(ops.input(new HostTensor("sentinels", out.shape(), values)), out);
+        }
+        float[] all = surroundings.toHost().values();
+        for (int i = 0; i < all.length; i++) {
+            assertEquals(SENTINEL, all[i], label + ": wrote outside its output, at " + i + " of " + surroundings.shape());
+        }
+    }
+
+    /** The values as a slice of the last dimension, and of the tokens where there are batches of them. */
+    private Tensor placed(HostTensor values) {
+        Tensor surroundings = ops.input(sentinels(values.shape(), true));
+        Tensor inside = inside(surroundings, values.shape());
+        ops.copy(ops.input(values), inside);
+        return inside;
+    }
+
+    private static Tensor inside(Tensor surroundings, Shape shape) {
+        Tensor columns = surroundings.slice(-1, 5, 5 + shape.dim(-1));
+        return shape.rank() == 3 ? columns.slice(1, 1, 1 + shape.dim(1)) : columns;
+    }
+
+    private static HostTensor sentinels(Shape shape, boolean larger) {
+        long[] dims = shape.dims();
+        if (larger) {
+            dims[dims.length - 1] += 8;
+            if (dims.length == 3) {
+                dims[1] += 2;
+            }
+        }
+        Shape around = new Shape(dims);
+        float[] values = new float[Math.toIntExact(around.elements())];
+        Arrays.fill(values, SENTINEL);
+        return new HostTensor("sentinels", around, values);
+    }
+
+    private HostTensor normal(long... dims) {
+        Shape shape = new Shape(dims);
+        float[] values = new float[Math.toIntExact(shape.elements())];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = (float) random.nextGaussian();
+        }
+        return new HostTensor("normal", shape, values);
+    }
+
+    private Tensor weight(DType type, long... dims) {
+        return Weights.of(type, normal(dims));
+    }
+
+    private static HostTensor shifted(HostTensor values, float by) {
+        return each(values, value -> value + by);
+    }
+
+    private static HostTensor each(HostTensor values, java.util.function.DoubleUnaryOperator function) {
+        float[] result = new float[values.values().length];
+        for (int i = 0; i < result.length; i++) {
+            result[i] = (float) function.applyAsDouble(values.values()[i]);
+        }
+        return new HostTensor(values.name(), values.shape(), result);
+    }
+}
