@@ -1,0 +1,71 @@
+package dev.kleinscope.report;
+
+import java.io.BufferedWriter;
+import java.io.IOException;
+import java.io.OutputStreamWriter;
+import java.io.UncheckedIOException;
+import java.io.Writer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.util.UUID;
+
+/** Writes a text file whole or not at all: a reader never sees half a report, and a failure keeps the former file. */
+final class AtomicFile {
+
+    /** What the file is to hold. */
+    @FunctionalInterface
+    interface Content {
+        void writeTo(Writer out) throws IOException;
+    }
+
+    private AtomicFile() {
+    }
+
+    /**
+     * Writes beside the target under another name and then moves it into place.
+     *
+     * @param target replaced if it exists; its folder must exist
+     * @param content in UTF-8
+     * @throws UncheckedIOException naming the target; nothing is left behind then
+     */
+    static void write(Path target, Content content) {
+        // Not Files.createTempFile, whose files only their owner can read: the name would change, the rights would stay.
+        Path temporary = target.resolveSibling(".kleinscope-" + UUID.randomUUID() + ".tmp");
+        try {
+            try (Writer out = new BufferedWriter(new OutputStreamWriter(
+                    Files.newOutputStream(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE),
+                    StandardCharsets.UTF_8), 1 << 16)) {
+                content.writeTo(out);
+            }
+            Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
+        } catch (IOException e) {
+            throw failure(target, e);
+        } catch (UncheckedIOException e) {
+            throw failure(target, e.getCause());
+        } finally {
+            discard(temporary);
+        }
+    }
+
+    private static UncheckedIOException failure(Path target, IOException cause) {
+        String reason = switch (cause) {
+            case NoSuchFileException _ -> "its folder does not exist; create it first";
+            case AccessDeniedException _ -> "its folder may not be written to; choose another";
+            default -> cause.getMessage();
+        };
+        return new UncheckedIOException(target + ": cannot be written: " + reason, cause);
+    }
+
+    private static void discard(Path temporary) {
+        try {
+            Files.deleteIfExists(temporary);
+        } catch (IOException _) {
+            // The failure that left the file is already on its way to the caller and says more.
+        }
+    }
+}
