@@ -6,6 +6,7 @@ import dev.kleinscope.pipeline.validate.DitCase;
 import dev.kleinscope.pipeline.validate.ReferenceCase;
 import dev.kleinscope.pipeline.validate.TensorCheck;
 import dev.kleinscope.pipeline.validate.TextEncoderCase;
+import dev.kleinscope.pipeline.validate.VaeCase;
 import dev.kleinscope.weights.ComponentKind;
 import dev.kleinscope.weights.ModelException;
 import dev.kleinscope.weights.ModelFiles;
@@ -44,7 +45,7 @@ final class ValidateCommand implements Callable<Integer> {
     }
 
     /** Largest relative L2 distance by kind, in f32 on the host backends. */
-    private static final Map<String, Double> TOLERANCES = Map.of("dit", 5e-5, "text-encoder", 1e-6);
+    private static final Map<String, Double> TOLERANCES = Map.of("dit", 5e-5, "text-encoder", 1e-6, "vae", 1e-5);
 
     @Mixin
     private ModelOptions model;
@@ -99,7 +100,7 @@ final class ValidateCommand implements Callable<Integer> {
             if (!output.json()) {
                 console.result("backend " + ops.describe());
                 console.result("precision " + precision + "; tolerance, relative L2: "
-                        + (rtol != null ? rtol + " (--rtol)" : "dit 5e-5, text-encoder 1e-6"));
+                        + (rtol != null ? rtol + " (--rtol)" : "dit 5e-5, text-encoder 1e-6, vae 1e-5"));
             }
             for (Path file : cases) {
                 Outcome outcome = run(file, klein, files, ops);
@@ -121,6 +122,7 @@ final class ValidateCommand implements Callable<Integer> {
                 case "dit" -> DitCase.run(reference, klein.dit(), ops);
                 case "text-encoder" -> TextEncoderCase.run(reference, klein.textEncoder(),
                         files.has(ComponentKind.TOKENIZER) ? klein.tokenizer() : null, ops);
+                case "vae" -> VaeCase.run(reference, klein.vae(), ops);
                 default -> throw new ModelException(file + " is of kind \"" + (kind.length() > 40 ? kind.substring(0, 40) + "..." : kind)
                         + "\"; this version validates " + TOLERANCES.keySet().stream().sorted().toList());
             };

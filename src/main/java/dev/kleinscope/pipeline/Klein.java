@@ -4,6 +4,8 @@ import dev.kleinscope.model.dit.Dit;
 import dev.kleinscope.model.dit.DitConfig;
 import dev.kleinscope.model.text.Qwen3Config;
 import dev.kleinscope.model.text.TextEncoder;
+import dev.kleinscope.model.vae.Vae;
+import dev.kleinscope.model.vae.VaeConfig;
 import dev.kleinscope.ops.Frame;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.probe.Observer;
@@ -21,7 +23,7 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * A FLUX.2-klein model on a backend: tokenizer, text encoder and transformer, each opened when first needed.
+ * A FLUX.2-klein model on a backend: tokenizer, text encoder, transformer and autoencoder, each opened when first needed.
  *
  * <p>Not safe for use by several threads at once.
  */
@@ -37,6 +39,7 @@ public final class Klein implements AutoCloseable {
     private PromptTokenizer tokenizer;
     private TextEncoder textEncoder;
     private Dit dit;
+    private Vae vae;
 
     public Klein(ModelFiles files, Ops ops) {
         this.files = files;
@@ -96,6 +99,16 @@ public final class Klein implements AutoCloseable {
     public HostTensor denoise(Denoising denoising, HostTensor noise, HostTensor promptEmbeds, HostTensor negativeEmbeds,
             List<HostTensor> references, Observer observer, Denoising.StepListener listener) {
         return denoising.run(ops, dit(), noise, promptEmbeds, negativeEmbeds, references, observer, listener);
+    }
+
+    /** @throws dev.kleinscope.weights.ModelException if there is none or its weights do not fit */
+    public Vae vae() {
+        if (vae == null) {
+            ModelComponent component = files.component(ComponentKind.VAE);
+            WeightSource source = open(component, "vae");
+            vae = new Vae(source, component.config() == null ? VaeConfig.infer(source) : VaeConfig.from(component.config()), ops);
+        }
+        return vae;
     }
 
     /** Prompt embeddings [1, tokens, 3 * hidden]. */

@@ -17,7 +17,8 @@ import tools.jackson.databind.JsonNode;
 public record ModelComponent(ComponentKind kind, Path location, JsonNode config) {
 
     /**
-     * Opens its weights; the caller closes them. A DiT has diffusers' names, whatever those in its file are.
+     * Opens its weights; the caller closes them. A DiT and an autoencoder have diffusers' names, whatever
+     * those in their file are.
      *
      * @throws ModelException if there are none or they are malformed
      * @throws IllegalStateException for a tokenizer or a scheduler, which have no weights
@@ -28,7 +29,11 @@ public record ModelComponent(ComponentKind kind, Path location, JsonNode config)
         }
         WeightSource source = openFile(Files.isDirectory(location) ? weightFile() : location);
         try {
-            return kind == ComponentKind.TRANSFORMER ? DitNames.diffusers(source) : source;
+            return switch (kind) {
+                case TRANSFORMER -> DitNames.diffusers(source);
+                case VAE -> VaeNames.diffusers(source);
+                default -> source;
+            };
         } catch (Throwable e) {
             source.close();
             throw e;

@@ -108,6 +108,93 @@ public abstract class OpsContract {
     }
 
     @Test
+    void affineLayerNormMatchesForAllWeightTypes() {
+        for (DType type : new DType[] {DType.F32, DType.BF16, DType.F16}) {
+            for (int hidden : new int[] {1, 7, 20, 128, 1001}) {
+                Tensor weight = weight(type, hidden);
+                Tensor bias = weight(type, hidden);
+                HostTensor x = hidden == 1 ? normal(2, 5, 1) : shifted(normal(2, 5, hidden), 3);
+                check("layerNormAffine " + hidden, x.shape(),
+                        (on, in, out) -> on.layerNormAffine(in[0], on.weight(weight), on.weight(bias), 1e-5, out), x);
+            }
+        }
+    }
+
+    @Test
+    void geluMatchesForAllKinds() {
+        for (Gelu kind : Gelu.values()) {
+            for (int hidden : new int[] {1, 7, 64, 1001}) {
+                HostTensor x = each(normal(2, 17, hidden), value -> 3 * value);
+                check("gelu " + kind, x.shape(), (on, in, out) -> on.gelu(in[0], kind, out), x);
+            }
+            HostTensor extremes = HostTensor.of("x", new float[] {-1e15f, -200, -14, -6, -1e-3f, 0, 1e-3f, 6, 200, 1e12f}, 10);
+            for (int i = 0; i < 10; i++) {
+                HostTensor one = HostTensor.of("x", new float[] {extremes.values()[i]}, 1);
+                if (Math.abs(one.values()[0]) < 5 || one.values()[0] > 0) {
+                    check("gelu " + kind + " of " + one.values()[0], one.shape(), (on, in, out) -> on.gelu(in[0], kind, out), one);
+                }
+            }
+            check("gelu " + kind, extremes.shape(), (on, in, out) -> on.gelu(in[0], kind, out), extremes);
+        }
+    }
+
+    @Test
+    void convolutionMatchesForKernelsStridesAndPaddings() {
+        Conv2d.Padding[] paddings = {Conv2d.Padding.around(1), new Conv2d.Padding(0, 0, 1, 1), Conv2d.Padding.NONE,
+            new Conv2d.Padding(2, 0, 1, 3)};
+        DType[] types = {DType.F32, DType.BF16, DType.F16, DType.F64};
+        for (int channels : new int[] {1, 3, 16, 61}) {
+            for (int stride = 1; stride <= 2; stride++) {
+                for (int i = 0; i < paddings.length; i++) {
+                    convolution(7, 5, channels, 13, 3, 3, stride, paddings[i], types[i]);
+                    convolution(4, 9, channels, 5, 1, 2, stride, paddings[i], types[i]);
+                }
+            }
+            convolution(6, 7, channels, 11, 1, 1, 1, Conv2d.Padding.NONE, DType.BF16);
+            convolution(1, 1, channels, 7, 3, 3, 1, Conv2d.Padding.around(1), DType.F32);
+        }
+        convolution(40, 37, 130, 70, 3, 3, 1, Conv2d.Padding.around(1), DType.BF16);
+    }
+
+    private void convolution(int height, int width, int in, int out, int kernelHeight, int kernelWidth, int stride,
+            Conv2d.Padding padding, DType type) {
+        Tensor weight = weight(type, out, in, kernelHeight, kernelWidth);
+        Tensor bias = stride == 1 ? weight(type, out) : null;
+        HostTensor x = normal(2, height, width, in);
+        Conv2d shaped = new Conv2d(reference.convWeight(weight), bias, stride, padding);
+        check("conv2d " + kernelHeight + "x" + kernelWidth + " of " + x.shape() + " to " + out + " stride " + stride + " " + padding,
+                shaped.outShape(x.shape()), (on, inputs, result) -> on.conv2d(inputs[0], new Conv2d(on.convWeight(weight),
+                        bias == null ? null : on.weight(bias), stride, padding), result), x);
+    }
+
+    @Test
+    void groupMomentsAndGroupNormMatchAlsoFarFromZero() {
+        for (int[] sizes : new int[][] {{1, 1, 4, 2}, {3, 5, 12, 4}, {7, 2, 33, 3}, {9, 31, 64, 32}, {2, 3, 7, 7}}) {
+            int groups = sizes[3];
+            HostTensor x = shifted(normal(2, sizes[0], sizes[1], sizes[2]), 5);
+            Tensor weight = weight(DType.BF16, sizes[2]);
+            Tensor bias = weight(DType.F32, sizes[2]);
+            check("groupMoments " + x.shape(), Shape.of(2, 2, groups), (on, in, out) -> on.groupMoments(in[0], out), x);
+            for (boolean silu : new boolean[] {false, true}) {
+                check("groupNorm " + x.shape(), x.shape(), (on, in, out) -> on.groupNorm(in[0], on.weight(weight), on.weight(bias),
+                        groups, 1e-6, silu, out), x);
+                for (int batch = 1; batch <= 2; batch++) {
+                    check("groupNorm by other statistics " + x.shape(), x.shape(), (on, in, out) -> on.groupNorm(in[0], in[1],
+                            on.weight(weight), on.weight(bias), 1e-6, silu, out), x, each(normal(batch, 2, groups), Math::abs));
+                }
+            }
+        }
+    }
+
+    @Test
+    void upsamplingMatches() {
+        for (int channels : new int[] {1, 7, 64}) {
+            check("upsampleNearest2x", Shape.of(2, 6, 10, channels), (on, in, out) -> on.upsampleNearest2x(in[0], out),
+                    normal(2, 3, 5, channels));
+        }
+    }
+
+    @Test
     void rmsNormMatchesForRowsAndForHeadsWithinThem() {
         for (DType type : new DType[] {DType.F32, DType.BF16}) {
             for (int tokens : TOKENS) {
@@ -226,6 +313,14 @@ public abstract class OpsContract {
         Tensor head = ops.weight(weight(DType.F32, 4));
         refused(() -> ops.rmsNormRope(x, head, 1e-6, rope), "[3, 2]", "[3, 3]");
         refused(() -> ops.silu(x, x), "[2, 3, 8]", "overlaps");
+        refused(() -> ops.layerNormAffine(x, norm, norm, 1e-6), "[8]", "[3]");
+        Tensor picture = ops.input(normal(1, 4, 4, 6));
+        Conv2d layer = new Conv2d(ops.convWeight(weight(DType.F32, 2, 5, 3, 3)), null, 1, Conv2d.Padding.NONE);
+        refused(() -> ops.conv2d(picture, layer), "[1, 4, 4, 6]", "[2, 3, 3, 5]");
+        refused(() -> ops.groupMoments(picture, 4), "[1, 4, 4, 6]", "[1, 2, 4]");
+        refused(() -> ops.groupNorm(picture, norm, norm, 3, 1e-6, false), "[6]", "[3]");
+        refused(() -> ops.upsampleNearest2x(picture, picture), "[1, 8, 8, 6]", "[1, 4, 4, 6]");
+        refused(() -> ops.convWeight(norm), "[3]");
     }
 
     private static void refused(org.junit.jupiter.api.function.Executable executable, String... parts) {

@@ -1,8 +1,11 @@
 package dev.kleinscope.backend.cpu;
 
 import dev.kleinscope.ops.AttentionMask;
+import dev.kleinscope.ops.Conv2d;
 import dev.kleinscope.ops.Frame;
+import dev.kleinscope.ops.Gelu;
 import dev.kleinscope.ops.HostFrames;
+import dev.kleinscope.ops.HostKernels;
 import dev.kleinscope.ops.HostRows;
 import dev.kleinscope.ops.Linear;
 import dev.kleinscope.ops.OpShapes;
@@ -96,6 +99,15 @@ public final class CpuOps implements Ops {
     }
 
     @Override
+    public void layerNormAffine(Tensor x, Tensor weight, Tensor bias, double eps, Tensor out) {
+        HostRows.requireF32("layerNormAffine", x, out);
+        OpShapes.layerNormAffine(x, weight, bias, out);
+        float[] weights = HostRows.read(weight, 0);
+        float[] biases = HostRows.read(bias, 0);
+        rows(out, (row, scratch) -> RowKernels.layerNormAffine(x, weights, biases, eps, out, row, scratch));
+    }
+
+    @Override
     public void rmsNorm(Tensor x, Tensor weight, double eps, Tensor out) {
         HostRows.requireF32("rmsNorm", x, out);
         OpShapes.rmsNorm("rmsNorm", x, weight, out);
@@ -120,6 +132,12 @@ public final class CpuOps implements Ops {
             Tensor packed = frames.alloc(Shape.of(AttentionKernel.packedFloats(k, kvHeads)));
             new AttentionKernel(q, k, v, heads, kvHeads, mask, out, HostRows.segment(packed)).run(workers);
         }
+    }
+
+    @Override
+    public void gelu(Tensor x, Gelu kind, Tensor out) {
+        alike("gelu", out, x);
+        rows(out, (row, _) -> RowKernels.gelu(x, kind, out, row));
     }
 
     @Override
@@ -167,6 +185,52 @@ public final class CpuOps implements Ops {
         rows(out, (row, _) -> RowKernels.copy(x, out, row));
     }
 
+    @Override
+    public Tensor convWeight(Tensor mapped) {
+        return HostKernels.channelsLast(mapped, frames);
+    }
+
+    @Override
+    public void conv2d(Tensor x, Conv2d layer, Tensor out) {
+        HostRows.requireF32("conv2d", x, out);
+        OpShapes.conv2d(x, layer, out);
+        Convolution.run(workers, x, layer, out);
+    }
+
+    @Override
+    public void groupMoments(Tensor x, Tensor out) {
+        HostRows.requireF32("groupMoments", x, out);
+        OpShapes.groupMoments(x, out);
+        try (Frame _ = frames.open()) {
+            Tensor lines = frames.alloc(Shape.of(x.dim(0) * x.dim(1), 2, x.dim(3)));
+            share(lines.dim(0), x, (line, _) -> PictureKernels.lineMoments(x, lines, line));
+            for (long batch = 0; batch < x.dim(0); batch++) {
+                PictureKernels.groupMoments(lines, x.dim(2), out, batch);
+            }
+        }
+    }
+
+    @Override
+    public void groupNorm(Tensor x, Tensor moments, Tensor weight, Tensor bias, double eps, boolean silu, Tensor out) {
+        HostRows.requireF32("groupNorm", x, moments, out);
+        OpShapes.groupNorm(x, moments, weight, bias, out);
+        float[] weights = HostRows.read(weight, 0);
+        float[] biases = HostRows.read(bias, 0);
+        PictureKernels.Channels[] norms = new PictureKernels.Channels[Math.toIntExact(moments.dim(0))];
+        for (int batch = 0; batch < norms.length; batch++) {
+            norms[batch] = PictureKernels.Channels.of(moments, batch, weights, biases, eps);
+        }
+        share(x.dim(0) * x.dim(1), out, (line, _) -> PictureKernels.groupNorm(x,
+                norms[norms.length == 1 ? 0 : (int) (line / x.dim(1))], silu, out, line));
+    }
+
+    @Override
+    public void upsampleNearest2x(Tensor x, Tensor out) {
+        HostRows.requireF32("upsampleNearest2x", x, out);
+        OpShapes.upsampleNearest2x(x, out);
+        share(x.dim(0) * x.dim(1), out, (line, _) -> PictureKernels.upsample(x, out, line));
+    }
+
     /** Ends the threads and every tensor this backend allocated. */
     @Override
     public void close() {
@@ -185,8 +249,12 @@ public final class CpuOps implements Ops {
     }
 
     private void rows(Tensor out, RowTask task) {
-        long rows = out.rows();
-        long chunks = out.shape().elements() < SHARED_ELEMENTS ? 1 : Math.min(rows, 4L * workers.threads());
+        share(out.rows(), out, task);
+    }
+
+    /** Runs a task for each of {@code rows}, on several threads if {@code tensor} is large. */
+    private void share(long rows, Tensor tensor, RowTask task) {
+        long chunks = tensor.shape().elements() < SHARED_ELEMENTS ? 1 : Math.min(rows, 4L * workers.threads());
         workers.run((int) chunks, (chunk, scratch) -> {
             long end = rows * (chunk + 1) / chunks;
             for (long row = rows * chunk / chunks; row < end; row++) {

@@ -40,8 +40,36 @@ final class LinearKernel {
     private LinearKernel() {
     }
 
+    /** The rows of X, wherever they come from. */
+    interface Rows {
+
+        long count();
+
+        /** Elements {@code from} to {@code from + count} of a row, into the start of {@code values}. */
+        void read(long row, int from, int count, float[] values);
+    }
+
+    /** The rows of a tensor. */
+    private record TensorRows(Tensor tensor) implements Rows {
+
+        @Override
+        public long count() {
+            return tensor.rows();
+        }
+
+        @Override
+        public void read(long row, int from, int count, float[] values) {
+            MemorySegment.copy(HostRows.segment(tensor), Lanes.FLOAT, (tensor.rowOffset(row) + from) * Float.BYTES, values, 0,
+                    count);
+        }
+    }
+
     static void run(Workers workers, Tensor x, Linear layer, Tensor out) {
-        long rows = x.rows();
+        run(workers, new TensorRows(x), layer, out);
+    }
+
+    static void run(Workers workers, Rows x, Linear layer, Tensor out) {
+        long rows = x.count();
         long width = layer.out();
         if (rows == 0 || width == 0) {
             return;
@@ -72,7 +100,7 @@ final class LinearKernel {
         return Math.toIntExact(Math.ceilDiv(size, multiple) * multiple);
     }
 
-    private static void block(Tensor x, Tensor weight, float[] bias, Tensor out, long row, int rows, long column,
+    private static void block(Rows x, Tensor weight, float[] bias, Tensor out, long row, int rows, long column,
             int width, int depth, Scratch scratch) {
         int in = Math.toIntExact(weight.dim(1));
         int rowTiles = Math.ceilDiv(rows, TILE);
@@ -85,7 +113,7 @@ final class LinearKernel {
         Arrays.fill(sums, 0, rowTiles * columnTiles * TILE_SUMS, 0f);
         for (int from = 0; from < in; from += depth) {
             int count = Math.min(depth, in - from);
-            pack(x, row, rows, from, count, depth, xPack, rowValues);
+            packRows(x, row, rows, from, count, depth, xPack, rowValues);
             for (int panel = 0; panel < columnTiles; panel += panelTiles) {
                 int tiles = Math.min(panelTiles, columnTiles - panel);
                 int panelRows = Math.min(tiles * TILE, width - panel * TILE);
@@ -161,7 +189,20 @@ final class LinearKernel {
         FloatVector.fromArray(FLOATS, sums, to + 8 * COUNT).add(c22).intoArray(sums, to + 8 * COUNT);
     }
 
-    /** Rows as tiles of three whose vectors alternate; missing rows and elements are zero. */
+    private static void packRows(Rows x, long row, int rows, int from, int count, int depth, float[] pack, float[] rowValues) {
+        int padded = roundUp(rows, TILE);
+        for (int i = 0; i < padded; i++) {
+            int to = i / TILE * TILE * depth + i % TILE * COUNT;
+            if (i < rows) {
+                x.read(row + i, from, count, rowValues);
+                interleave(rowValues, count, pack, to);
+            } else {
+                zero(pack, to, 0, Math.ceilDiv(count, COUNT));
+            }
+        }
+    }
+
+    /** Rows of W as tiles of three whose vectors alternate; missing rows and elements are zero. */
     private static void pack(Tensor tensor, long row, int rows, int from, int count, int depth,
             float[] pack, float[] rowValues) {
         MemorySegment segment = HostRows.segment(tensor);

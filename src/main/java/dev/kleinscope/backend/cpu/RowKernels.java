@@ -3,6 +3,7 @@ package dev.kleinscope.backend.cpu;
 import static dev.kleinscope.backend.cpu.Lanes.COUNT;
 import static dev.kleinscope.backend.cpu.Lanes.FLOATS;
 
+import dev.kleinscope.ops.Gelu;
 import dev.kleinscope.ops.HostRows;
 import dev.kleinscope.ops.Rope;
 import dev.kleinscope.tensor.Tensor;
@@ -20,6 +21,7 @@ import jdk.incubator.vector.VectorShuffle;
 final class RowKernels {
 
     private static final VectorShuffle<Float> SWAP_NEIGHBOURS = VectorShuffle.fromOp(FLOATS, lane -> lane ^ 1);
+    private static final float QUICK_SLOPE = 1.702f;
     private static final int LANE_SLOT = 0;
     private static final int COS_SLOT = 1;
     private static final int SIN_SLOT = 2;
@@ -55,6 +57,19 @@ final class RowKernels {
         for (int i = 0; i < in.width; i += COUNT) {
             FloatVector value = normalized(in, i, mean, factor);
             store(load(scales, i).add(1f).fma(value, load(shifts, i)), result, i);
+        }
+    }
+
+    /** {@code weight} and {@code bias} hold a value for each channel. */
+    static void layerNormAffine(Tensor x, float[] weight, float[] bias, double eps, Tensor out, long row, Scratch scratch) {
+        Row in = Row.of(x, row);
+        Row result = Row.of(out, row);
+        float[] lanes = scratch.floats(LANE_SLOT, COUNT);
+        float mean = sum(in, lanes) / in.width;
+        float factor = (float) (1 / Math.sqrt(squares(in.segment, in.bytes, in.width, mean, lanes) / in.width + eps));
+        for (int i = 0; i < in.width; i += COUNT) {
+            FloatVector value = normalized(in, i, mean, factor);
+            store(value.fma(load(weight, 0, i, in.width), load(bias, 0, i, in.width)), result, i);
         }
     }
 
@@ -152,6 +167,20 @@ final class RowKernels {
         Row result = Row.of(out, row);
         for (int i = 0; i < base.width; i += COUNT) {
             store(load(gates, i).fma(load(update, i), load(base, i)), result, i);
+        }
+    }
+
+    static void gelu(Tensor x, Gelu kind, Tensor out, long row) {
+        Row in = Row.of(x, row);
+        Row result = Row.of(out, row);
+        for (int i = 0; i < in.width; i += COUNT) {
+            FloatVector value = load(in, i);
+            FloatVector activated = switch (kind) {
+                case ERF -> Lanes.gelu(value);
+                case QUICK -> Lanes.silu(value.mul(QUICK_SLOPE)).mul(1 / QUICK_SLOPE);
+                case TANH -> Lanes.tanhGelu(value);
+            };
+            store(activated, result, i);
         }
     }
 

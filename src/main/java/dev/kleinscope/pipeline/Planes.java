@@ -1,0 +1,44 @@
+package dev.kleinscope.pipeline;
+
+import dev.kleinscope.tensor.HostTensor;
+
+/** Pictures as the autoencoder computes them [batch, height, width, channels] and as planes [batch, channels, height, width]. */
+public final class Planes {
+
+    private Planes() {
+    }
+
+    /** @throws IllegalArgumentException unless there are four dimensions */
+    public static HostTensor toChannelsLast(HostTensor planes) {
+        require(planes);
+        HostTensor pixels = Latents.pack(planes);
+        return HostTensor.of(planes.name(), pixels.values(), planes.shape().dim(0), planes.shape().dim(2), planes.shape().dim(3),
+                planes.shape().dim(1));
+    }
+
+    /** @throws IllegalArgumentException unless there are four dimensions */
+    public static HostTensor fromChannelsLast(HostTensor picture) {
+        require(picture);
+        int height = (int) picture.shape().dim(1);
+        int width = (int) picture.shape().dim(2);
+        HostTensor pixels = HostTensor.of(picture.name(), picture.values(), picture.shape().dim(0), (long) height * width,
+                picture.shape().dim(3));
+        return Latents.unpack(pixels, height, width);
+    }
+
+    /** A decoded picture, -1 to 1, as planes of 0 to 1; values beyond are clamped. */
+    public static HostTensor unit(HostTensor decoded) {
+        HostTensor planes = fromChannelsLast(decoded);
+        float[] values = planes.values();
+        for (int i = 0; i < values.length; i++) {
+            values[i] = Math.clamp((values[i] + 1f) / 2f, 0f, 1f);
+        }
+        return planes;
+    }
+
+    private static void require(HostTensor picture) {
+        if (picture.shape().rank() != 4) {
+            throw new IllegalArgumentException(picture + ": expected a picture of 4 dimensions");
+        }
+    }
+}
