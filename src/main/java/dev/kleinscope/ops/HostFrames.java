@@ -69,6 +69,12 @@ public final class HostFrames implements AutoCloseable {
         return tensor.named(values.name());
     }
 
+    /** Memory for a weight, outside all frames: it lasts until this closes. */
+    public MemorySegment keep(long bytes) {
+        requireOpen();
+        return arena.allocate(Math.max(1, bytes), ALIGNMENT_BYTES);
+    }
+
     /** Native memory the pool holds, whether in use or free. */
     public long bytesHeld() {
         return bytesHeld;

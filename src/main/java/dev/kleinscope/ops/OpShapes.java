@@ -39,6 +39,62 @@ public final class OpShapes {
         apart(op, out, vector);
     }
 
+    public static void layerNormAffine(Tensor x, Tensor weight, Tensor bias, Tensor out) {
+        String op = "layerNormAffine";
+        alike(op, out, x);
+        expect(op, Shape.of(x.dim(-1)), "weight", weight);
+        expect(op, Shape.of(x.dim(-1)), "bias", bias);
+    }
+
+    public static void conv2d(Tensor x, Conv2d layer, Tensor out) {
+        String op = "conv2d";
+        require(x.shape().rank() == 4 && x.dim(3) == layer.in(), op, "pixels of x must have as many channels as the weight",
+                "x", x, "weight", layer.weight());
+        expect(op, layer.outShape(x.shape()), "out", out);
+        if (layer.bias() != null) {
+            expect(op, Shape.of(layer.out()), "bias", layer.bias());
+        }
+        apart(op, out, x);
+    }
+
+    public static void groupMoments(Tensor x, Tensor out) {
+        groups("groupMoments", x, "out", out);
+        require(out.dim(0) == x.dim(0), "groupMoments", "batches differ", "x", x, "out", out);
+        apart("groupMoments", out, x);
+    }
+
+    public static void groupNorm(Tensor x, Tensor moments, Tensor weight, Tensor bias, Tensor out) {
+        String op = "groupNorm";
+        groups(op, x, "moments", moments);
+        require(moments.dim(0) == x.dim(0) || moments.dim(0) == 1, op, "batches differ", "x", x, "moments", moments);
+        expect(op, Shape.of(x.dim(3)), "weight", weight);
+        expect(op, Shape.of(x.dim(3)), "bias", bias);
+        alike(op, out, x);
+        apart(op, out, moments);
+    }
+
+    private static void groups(String op, Tensor x, String role, Tensor moments) {
+        require(x.shape().rank() == 4 && x.shape().elements() > 0 && moments.shape().rank() == 3 && moments.dim(1) == 2
+                && moments.dim(2) > 0 && x.dim(3) % moments.dim(2) == 0, op,
+                "x must be [batch, height, width, channels] and " + role + " [batch, 2, groups] with groups dividing channels",
+                "x", x, role, moments);
+    }
+
+    public static void upsampleNearest2x(Tensor x, Tensor out) {
+        String op = "upsampleNearest2x";
+        require(x.shape().rank() == 4, op, "x must be [batch, height, width, channels]", "x", x, "out", out);
+        expect(op, Shape.of(x.dim(0), 2 * x.dim(1), 2 * x.dim(2), x.dim(3)), "out", out);
+        apart(op, out, x);
+    }
+
+    /** A kernel as checkpoints store it. */
+    public static void convWeight(Tensor mapped) {
+        if (mapped.shape().rank() != 4) {
+            throw new IllegalArgumentException("convWeight: expected [out, in, height, width], found " + mapped.name()
+                    + mapped.shape());
+        }
+    }
+
     public static void rmsNorm(String op, Tensor x, Tensor weight, Tensor out) {
         require(weight.shape().rank() == 1 && weight.dim(0) > 0 && x.shape().rank() >= 1
                 && x.dim(-1) % weight.dim(0) == 0, op, "rows of x must be whole groups of the weight's size",

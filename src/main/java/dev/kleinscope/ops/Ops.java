@@ -34,6 +34,9 @@ public interface Ops extends AutoCloseable {
     /** LayerNorm over the last dimension, without affine parameters. */
     void layerNorm(Tensor x, double eps, Tensor out);
 
+    /** {@code LayerNorm(x) * weight + bias}; weight and bias [hidden]. */
+    void layerNormAffine(Tensor x, Tensor weight, Tensor bias, double eps, Tensor out);
+
     /** {@code (1 + scale) * LayerNorm(x) + shift}; x [batch, tokens, hidden], scale and shift [batch, hidden]. */
     void layerNormModulate(Tensor x, Tensor scale, Tensor shift, double eps, Tensor out);
 
@@ -52,6 +55,9 @@ public interface Ops extends AutoCloseable {
      * @param out as q
      */
     void attention(Tensor q, Tensor k, Tensor v, long heads, long kvHeads, AttentionMask mask, Tensor out);
+
+    /** The Gaussian error linear unit. */
+    void gelu(Tensor x, Gelu kind, Tensor out);
 
     /** {@code x * sigmoid(x)}. */
     void silu(Tensor x, Tensor out);
@@ -73,8 +79,83 @@ public interface Ops extends AutoCloseable {
 
     void copy(Tensor x, Tensor out);
 
+    /**
+     * A convolution's kernel where and as this backend wants it. The result lives as long as the backend; call once a weight.
+     *
+     * @param mapped [out, in, height, width], as checkpoints store it
+     * @return [out, height, width, in]
+     */
+    Tensor convWeight(Tensor mapped);
+
+    /** Cross-correlation with zeros around; x [batch, height, width, in], out [batch, ., ., out]. */
+    void conv2d(Tensor x, Conv2d layer, Tensor out);
+
+    /**
+     * Mean and variance (divided by the count) of each group of neighbouring channels.
+     *
+     * @param x [batch, height, width, channels]; may be a slice of a larger picture
+     * @param out [batch, 2, groups]: the means, then the variances
+     */
+    void groupMoments(Tensor x, Tensor out);
+
+    /**
+     * {@code (x - mean) / sqrt(variance + eps) * weight + bias}, then SiLU if asked for.
+     *
+     * @param x [batch, height, width, channels]
+     * @param moments [batch, 2, groups] or, one for all, [1, 2, groups]; as {@link #groupMoments} returns them
+     * @param weight [channels]
+     * @param bias [channels]
+     */
+    void groupNorm(Tensor x, Tensor moments, Tensor weight, Tensor bias, double eps, boolean silu, Tensor out);
+
+    /** Each pixel becomes two by two alike; x [batch, height, width, channels], out [batch, 2 height, 2 width, channels]. */
+    void upsampleNearest2x(Tensor x, Tensor out);
+
     @Override
     void close();
+
+    /** GroupNorm of {@code groups} groups by x's own statistics. */
+    default void groupNorm(Tensor x, Tensor weight, Tensor bias, long groups, double eps, boolean silu, Tensor out) {
+        try (Frame frame = frame()) {
+            groupNorm(x, groupMoments(x, groups), weight, bias, eps, silu, out);
+        }
+    }
+
+    default Tensor groupNorm(Tensor x, Tensor weight, Tensor bias, long groups, double eps, boolean silu) {
+        Tensor out = alloc(x.shape());
+        groupNorm(x, weight, bias, groups, eps, silu, out);
+        return out;
+    }
+
+    default Tensor groupMoments(Tensor x, long groups) {
+        Tensor out = alloc(Shape.of(x.dim(0), 2, groups));
+        groupMoments(x, out);
+        return out;
+    }
+
+    default Tensor conv2d(Tensor x, Conv2d layer) {
+        Tensor out = alloc(layer.outShape(x.shape()));
+        conv2d(x, layer, out);
+        return out;
+    }
+
+    default Tensor upsampleNearest2x(Tensor x) {
+        Tensor out = alloc(Shape.of(x.dim(0), 2 * x.dim(1), 2 * x.dim(2), x.dim(3)));
+        upsampleNearest2x(x, out);
+        return out;
+    }
+
+    default Tensor layerNormAffine(Tensor x, Tensor weight, Tensor bias, double eps) {
+        Tensor out = alloc(x.shape());
+        layerNormAffine(x, weight, bias, eps, out);
+        return out;
+    }
+
+    default Tensor gelu(Tensor x, Gelu kind) {
+        Tensor out = alloc(x.shape());
+        gelu(x, kind, out);
+        return out;
+    }
 
     default Tensor linear(Tensor x, Linear layer) {
         Tensor out = alloc(x.shape().withLast(layer.out()));

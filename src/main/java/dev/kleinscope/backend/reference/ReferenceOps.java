@@ -1,8 +1,11 @@
 package dev.kleinscope.backend.reference;
 
 import dev.kleinscope.ops.AttentionMask;
+import dev.kleinscope.ops.Conv2d;
 import dev.kleinscope.ops.Frame;
+import dev.kleinscope.ops.Gelu;
 import dev.kleinscope.ops.HostFrames;
+import dev.kleinscope.ops.HostKernels;
 import dev.kleinscope.ops.HostRows;
 import dev.kleinscope.ops.Linear;
 import dev.kleinscope.ops.OpShapes;
@@ -93,6 +96,21 @@ public final class ReferenceOps implements Ops {
     }
 
     @Override
+    public void layerNormAffine(Tensor x, Tensor weight, Tensor bias, double eps, Tensor out) {
+        HostRows.requireF32("layerNormAffine", x, out);
+        OpShapes.layerNormAffine(x, weight, bias, out);
+        float[] weights = HostRows.read(weight, 0);
+        float[] biases = HostRows.read(bias, 0);
+        for (long row = 0; row < x.rows(); row++) {
+            double[] values = normalized(HostRows.read(x, row), eps);
+            for (int i = 0; i < values.length; i++) {
+                values[i] = values[i] * weights[i] + biases[i];
+            }
+            HostRows.write(out, row, rounded(values));
+        }
+    }
+
+    @Override
     public void rmsNorm(Tensor x, Tensor weight, double eps, Tensor out) {
         HostRows.requireF32("rmsNorm", x, out);
         OpShapes.rmsNorm("rmsNorm", x, weight, out);
@@ -173,6 +191,11 @@ public final class ReferenceOps implements Ops {
     }
 
     @Override
+    public void gelu(Tensor x, Gelu kind, Tensor out) {
+        elementwise("gelu", x, x, out, (a, b) -> kind.of(a));
+    }
+
+    @Override
     public void silu(Tensor x, Tensor out) {
         elementwise("silu", x, x, out, (a, b) -> silu(a));
     }
@@ -223,6 +246,39 @@ public final class ReferenceOps implements Ops {
     }
 
     @Override
+    public Tensor convWeight(Tensor mapped) {
+        return HostKernels.channelsLast(mapped, frames);
+    }
+
+    @Override
+    public void conv2d(Tensor x, Conv2d layer, Tensor out) {
+        HostRows.requireF32("conv2d", x, out);
+        OpShapes.conv2d(x, layer, out);
+        PictureLoops.conv2d(x, layer, out);
+    }
+
+    @Override
+    public void groupMoments(Tensor x, Tensor out) {
+        HostRows.requireF32("groupMoments", x, out);
+        OpShapes.groupMoments(x, out);
+        PictureLoops.groupMoments(x, out);
+    }
+
+    @Override
+    public void groupNorm(Tensor x, Tensor moments, Tensor weight, Tensor bias, double eps, boolean silu, Tensor out) {
+        HostRows.requireF32("groupNorm", x, moments, out);
+        OpShapes.groupNorm(x, moments, weight, bias, out);
+        PictureLoops.groupNorm(x, moments, weight, bias, eps, silu, out);
+    }
+
+    @Override
+    public void upsampleNearest2x(Tensor x, Tensor out) {
+        HostRows.requireF32("upsampleNearest2x", x, out);
+        OpShapes.upsampleNearest2x(x, out);
+        PictureLoops.upsampleNearest2x(x, out);
+    }
+
+    @Override
     public void close() {
         frames.close();
     }
@@ -252,7 +308,7 @@ public final class ReferenceOps implements Ops {
         return rows;
     }
 
-    private static double dot(float[] a, int aFrom, float[] b, int bFrom, int count) {
+    static double dot(float[] a, int aFrom, float[] b, int bFrom, int count) {
         double sum = 0;
         for (int i = 0; i < count; i++) {
             sum += (double) a[aFrom + i] * b[bFrom + i];
@@ -290,11 +346,11 @@ public final class ReferenceOps implements Ops {
         return values;
     }
 
-    private static double silu(double x) {
+    static double silu(double x) {
         return x / (1 + Math.exp(-x));
     }
 
-    private static float[] rounded(double[] values) {
+    static float[] rounded(double[] values) {
         float[] result = new float[values.length];
         for (int i = 0; i < values.length; i++) {
             result[i] = (float) values[i];

@@ -1,11 +1,14 @@
 package dev.kleinscope.backend.reference;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.kleinscope.ops.AttentionMask;
+import dev.kleinscope.ops.Conv2d;
 import dev.kleinscope.ops.Frame;
+import dev.kleinscope.ops.Gelu;
 import dev.kleinscope.ops.Linear;
 import dev.kleinscope.ops.Rope;
 import dev.kleinscope.tensor.HostTensor;
@@ -125,5 +128,78 @@ class ReferenceOpsTest {
         holds(out, 20, 21, 0, 1);
         var error = assertThrows(IllegalArgumentException.class, () -> ops.embedding(table, new int[] {3, 0}, out));
         assertTrue(error.getMessage().contains("3") && error.getMessage().contains("[3, 2]"), error.getMessage());
+    }
+
+    @Test
+    void geluFollowsItsThreeFormulas() {
+        Tensor x = tensor(Shape.of(1, 6), 0, 1, -1, 3, -5, 40);
+        holds(ops.gelu(x, Gelu.ERF), 0, 0.8413447460685429, -0.15865525393145707, 2.99595030590511, -1.4332578e-6, 40);
+        holds(ops.gelu(x, Gelu.QUICK), 0, 0.8457957659328212, -0.15420423406717876, 2.981928690292214, -1.007016267352369e-3, 40);
+        holds(ops.gelu(x, Gelu.TANH), 0, 0.8411919906082768, -0.15880800939172324, 2.996362607918227, -2.2917962e-7, 40);
+    }
+
+    @Test
+    void theErrorFunctionIsExactOnBothSidesOfItsSeam() {
+        assertEquals(0.8413447460685429, Gelu.ERF.of(1), 1e-15);
+        assertEquals(2.9959503059051, Gelu.ERF.of(3), 1e-13);
+        double seam = 2 * Math.sqrt(2);
+        assertEquals(Gelu.ERF.of(Math.nextDown(seam)), Gelu.ERF.of(Math.nextUp(seam)), 1e-14);
+        assertEquals(-4.0 * 3.1671241833119965e-5, Gelu.ERF.of(-4), 1e-17);
+    }
+
+    @Test
+    void affineLayerNormScalesAndShiftsEachChannel() {
+        Tensor x = tensor(Shape.of(2, 2), 1, 3, 5, 5);
+        double unit = 1 / Math.sqrt(1.25);
+        holds(ops.layerNormAffine(x, tensor(Shape.of(2), 2, -1), tensor(Shape.of(2), 10, 20), 0.25),
+                10 - 2 * unit, 20 - unit, 10, 20);
+    }
+
+    @Test
+    void convolutionPadsEachSideAsAskedAndStrides() {
+        Tensor x = tensor(Shape.of(1, 2, 3, 1), 1, 2, 3, 4, 5, 6);
+        Tensor weight = ops.convWeight(tensor(Shape.of(1, 1, 2, 2), 1, 10, 100, 1000));
+        holds(ops.conv2d(x, new Conv2d(weight, null, 1, Conv2d.Padding.NONE)), 5421, 6532);
+        holds(ops.conv2d(x, new Conv2d(weight, tensor(Shape.of(1), 0.5f), 2, new Conv2d.Padding(0, 0, 1, 1))), 5421.5, 603.5);
+        holds(ops.conv2d(x, new Conv2d(weight, null, 2, new Conv2d.Padding(1, 1, 0, 0))), 1000, 3200);
+    }
+
+    @Test
+    void convolutionMixesChannelsByTheKernelsOutputThenInput() {
+        Tensor x = tensor(Shape.of(1, 1, 2, 2), 1, 2, 3, 4);
+        Tensor weight = ops.convWeight(tensor(Shape.of(2, 2, 1, 2), 1, 10, 100, 1000, 2, 20, 200, 2000));
+        assertEquals(Shape.of(2, 1, 2, 2), weight.shape());
+        holds(ops.conv2d(x, new Conv2d(weight, null, 1, Conv2d.Padding.NONE)), 4231, 8462);
+    }
+
+    @Test
+    void groupNormTakesItsStatisticsOverPixelsAndTheChannelsOfAGroup() {
+        Tensor x = tensor(Shape.of(1, 1, 2, 4), 1, 3, 10, 10, 5, 7, 10, 10);
+        holds(ops.groupMoments(x, 2), 4, 10, 5, 0);
+        Tensor weight = tensor(Shape.of(4), 1, 2, 3, 4);
+        Tensor bias = tensor(Shape.of(4), 0, 1, 2, -2);
+        double s = 1 / Math.sqrt(6);
+        holds(ops.groupNorm(x, weight, bias, 2, 1, false), -3 * s, 1 - 2 * s, 2, -2, s, 1 + 6 * s, 2, -2);
+        double silu = 2 / (1 + Math.exp(-2));
+        double rest = -2 / (1 + Math.exp(2));
+        float[] found = ops.groupNorm(x, weight, bias, 2, 1, true).toHost().values();
+        assertEquals(silu, found[2], 1e-6);
+        assertEquals(rest, found[7], 1e-6);
+    }
+
+    @Test
+    void groupNormTakesOneSetOfStatisticsForAllPictures() {
+        Tensor x = tensor(Shape.of(2, 1, 1, 1), 1, 2);
+        Tensor one = tensor(Shape.of(1), 1);
+        holds(ops.groupMoments(x, 1), 1, 0, 2, 0);
+        Tensor out = ops.alloc(x.shape());
+        ops.groupNorm(x, tensor(Shape.of(1, 2, 1), 3, 4), one, tensor(Shape.of(1), 0), 0, false, out);
+        holds(out, -1, -0.5);
+    }
+
+    @Test
+    void upsamplingRepeatsPixelsInBothDirections() {
+        Tensor x = tensor(Shape.of(1, 2, 1, 2), 1, 2, 3, 4);
+        holds(ops.upsampleNearest2x(x), 1, 2, 1, 2, 1, 2, 1, 2, 3, 4, 3, 4, 3, 4, 3, 4);
     }
 }
