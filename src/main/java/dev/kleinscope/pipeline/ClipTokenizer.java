@@ -55,7 +55,9 @@ public final class ClipTokenizer implements AutoCloseable {
      * @throws IllegalArgumentException if the text is not valid Unicode
      */
     public Tokens tokens(String text) {
-        TokenizerFile.requireUnicode("the text", text);
+        if (!PromptTokenizer.encodable(text)) {
+            throw new IllegalArgumentException("the text to score is not valid UTF-8");
+        }
         int[] all = encode(tokenizer, text);
         int[] ids = Arrays.copyOf(all, maxTokens);
         if (all.length > maxTokens) {

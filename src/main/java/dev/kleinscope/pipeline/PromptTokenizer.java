@@ -2,6 +2,7 @@ package dev.kleinscope.pipeline;
 
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
 import dev.kleinscope.weights.ModelException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Arrays;
 
@@ -45,6 +46,11 @@ public final class PromptTokenizer implements AutoCloseable {
         return Arrays.stream(tokenizer.encode(text).getIds()).mapToInt(Math::toIntExact).toArray();
     }
 
+    /** Whether a text is Unicode that was read without loss. */
+    public static boolean encodable(String text) {
+        return text.indexOf('\uFFFD') < 0 && StandardCharsets.UTF_8.newEncoder().canEncode(text);
+    }
+
     /**
      * A prompt as the text encoder takes it.
      *
@@ -52,7 +58,9 @@ public final class PromptTokenizer implements AutoCloseable {
      * @throws IllegalArgumentException if the prompt is not valid Unicode
      */
     public Prompt prompt(String text, int maxTokens) {
-        TokenizerFile.requireUnicode("the prompt", text);
+        if (!encodable(text)) {
+            throw new IllegalArgumentException("the prompt is not valid UTF-8");
+        }
         int[] all = encode(BEFORE + text + AFTER);
         int[] ids = Arrays.copyOf(all, maxTokens);
         int valid = Math.min(all.length, maxTokens);

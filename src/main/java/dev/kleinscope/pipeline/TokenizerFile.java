@@ -3,11 +3,10 @@ package dev.kleinscope.pipeline;
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
 import dev.kleinscope.weights.ModelException;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** How a {@code tokenizer.json} is opened, and what texts it is given. */
+/** How a {@code tokenizer.json} is opened. */
 final class TokenizerFile {
 
     static final String NAME = "tokenizer.json";
@@ -56,14 +55,6 @@ final class TokenizerFile {
         } catch (Throwable e) {
             tokenizer.close();
             throw e;
-        }
-    }
-
-    /** @throws IllegalArgumentException if a text holds lone surrogates, or what stands for bytes that were no UTF-8 */
-    static void requireUnicode(String what, String text) {
-        if (text.indexOf('\uFFFD') >= 0 || !StandardCharsets.UTF_8.newEncoder().canEncode(text)) {
-            throw new IllegalArgumentException(
-                    what + " is not valid UTF-8 text: write it in UTF-8, in a terminal whose locale is UTF-8");
         }
     }
 }

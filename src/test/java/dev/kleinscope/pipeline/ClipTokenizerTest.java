@@ -89,7 +89,7 @@ class ClipTokenizerTest {
     void textThatIsNoUnicodeIsRefused() {
         try (ClipTokenizer tokenizer = bundled(77)) {
             IllegalArgumentException error = assertThrows(IllegalArgumentException.class, () -> tokenizer.tokens("a\ud800"));
-            assertTrue(error.getMessage().startsWith("the text is not valid UTF-8"), error.getMessage());
+            assertTrue(error.getMessage().contains("is not valid UTF-8"), error.getMessage());
         }
     }
 
