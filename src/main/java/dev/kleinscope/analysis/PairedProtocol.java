@@ -40,7 +40,7 @@ public final class PairedProtocol {
         List<String> blocks = names(points, point -> !anyBlock || point.role() == Point.Role.BLOCK);
         List<String> others = names(points, point -> anyBlock && point.role() != Point.Role.BLOCK);
         return new PairedNorms(run.safe(), run.extreme(), blocks, others, List.copyOf(rows), contrasts,
-                tokens(run, prompts, noises.firstEntry().getValue()), parameters, finding(contrasts), limits(prompts, noises.size()));
+                tokens(run, prompts, noises.firstEntry().getValue()), parameters, finding(contrasts, blocks), limits(prompts, noises.size()));
     }
 
     private static List<String> names(Set<Point> points, Predicate<Point> wanted) {
@@ -89,12 +89,12 @@ public final class PairedProtocol {
         return List.copyOf(contrasts);
     }
 
-    private static String finding(List<Contrast> contrasts) {
-        String image = largest(contrasts, "image", Measure.MEDIAN_NORM);
-        String update = largest(contrasts, "image", Measure.UPDATE);
-        String prompt = largest(contrasts, "prompt", Measure.MEDIAN_NORM);
+    private static String finding(List<Contrast> contrasts, List<String> blocks) {
+        String image = largest(contrasts, blocks, "image", Measure.MEDIAN_NORM);
+        String update = largest(contrasts, blocks, "image", Measure.UPDATE);
+        String prompt = largest(contrasts, blocks, "prompt", Measure.MEDIAN_NORM);
         if (image == null && prompt == null) {
-            return "No block output was measured, so the two prompts are not compared; see the table for the points that were.";
+            return "No stream of image or prompt tokens was measured, so the two prompts are compared in the table alone.";
         }
         StringBuilder text = new StringBuilder("From the same noise, the extreme prompt");
         text.append(image == null ? "" : " changes the image stream's median token norm most at " + image
@@ -103,9 +103,10 @@ public final class PairedProtocol {
         return text.append(". This describes one pair; it is no test.").toString();
     }
 
-    private static String largest(List<Contrast> contrasts, String stream, Measure measure) {
+    private static String largest(List<Contrast> contrasts, List<String> blocks, String stream, Measure measure) {
         return contrasts.stream()
-                .filter(contrast -> contrast.stream().equals(stream) && contrast.measure() == measure && Double.isFinite(contrast.d()))
+                .filter(contrast -> contrast.stream().equals(stream) && contrast.measure() == measure && Double.isFinite(contrast.d())
+                        && blocks.contains(contrast.point()))
                 .max(Comparator.comparingDouble(contrast -> Math.abs(contrast.d())))
                 .map(contrast -> String.format(Locale.ROOT, "%s, step %d (%+.1f%%)", contrast.point(), contrast.step() + 1,
                         100 * Math.expm1(contrast.d())))

@@ -14,6 +14,7 @@ import dev.kleinscope.probe.Probes;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.weights.ComponentKind;
+import dev.kleinscope.weights.Fingerprint;
 import dev.kleinscope.weights.ModelComponent;
 import dev.kleinscope.weights.ModelFiles;
 import dev.kleinscope.weights.WeightSource;
@@ -51,7 +52,7 @@ public final class Klein implements AutoCloseable {
         return files.isDistilled();
     }
 
-    /** What was opened: each component's place and the hash of its weights' headers. */
+    /** What was opened: each component's place and the {@link Fingerprint} of its weights. */
     public Map<String, Object> identity() {
         return new LinkedHashMap<>(identity);
     }
@@ -111,12 +112,29 @@ public final class Klein implements AutoCloseable {
         return vae;
     }
 
+    /** This model's pictures: decoding, and reference images. */
+    public Pictures pictures() {
+        return new Pictures(ops, vae());
+    }
+
     /** Prompt embeddings [1, tokens, 3 * hidden]. */
     public HostTensor encode(Prompt prompt) {
         TextEncoder encoder = textEncoder();
         try (Frame _ = ops.frame()) {
             return encoder.forward(ops, new int[][] {prompt.ids()}, new long[] {prompt.groups().valid()}, Probes.NONE).toHost();
         }
+    }
+
+    /** {@code (1 - alpha) from + alpha to}. */
+    public HostTensor blend(HostTensor from, HostTensor to, double alpha) {
+        try (Frame _ = ops.frame()) {
+            return ops.lerp(ops.input(from), ops.input(to), alpha).toHost();
+        }
+    }
+
+    /** Whether prompts can be encoded. */
+    public boolean hasTextEncoder() {
+        return files.has(ComponentKind.TEXT_ENCODER) && files.has(ComponentKind.TOKENIZER);
     }
 
     /** Shape of the latents of a picture. */
@@ -127,7 +145,7 @@ public final class Klein implements AutoCloseable {
     private WeightSource open(ModelComponent component, String name) {
         WeightSource source = component.open();
         sources.add(source);
-        identity.put(name, Map.of("path", component.location().toAbsolutePath().toString(), "header_sha256", source.headerHash()));
+        identity.put(name, Map.of("path", component.location().toAbsolutePath().toString(), "fingerprint", Fingerprint.of(source)));
         return source;
     }
 

@@ -214,11 +214,13 @@ final class LinearKernel {
                 continue;
             }
             long element = tensor.rowOffset(row + i) + from;
-            if (tensor.dtype() == DType.BF16) {
-                packBf16(segment, element, count, pack, to);
-            } else {
-                read(tensor, segment, element, count, rowValues);
-                interleave(rowValues, count, pack, to);
+            switch (tensor.dtype()) {
+                case BF16 -> packBf16(segment, element, count, pack, to);
+                case F32 -> packF32(segment, element, count, pack, to);
+                default -> {
+                    read(tensor, segment, element, count, rowValues);
+                    interleave(rowValues, count, pack, to);
+                }
             }
         }
     }
@@ -237,15 +239,25 @@ final class LinearKernel {
         }
     }
 
+    private static void packF32(MemorySegment segment, long element, int count, float[] pack, int to) {
+        int steps = count / COUNT;
+        for (int step = 0; step < steps; step++) {
+            Lanes.load(segment, (element + step * COUNT) * Float.BYTES).intoArray(pack, to + step * (TILE * COUNT));
+        }
+        if (count % COUNT != 0) {
+            zero(pack, to, steps, steps + 1);
+            MemorySegment.copy(segment, Lanes.FLOAT, (element + steps * COUNT) * Float.BYTES, pack,
+                    to + steps * (TILE * COUNT), count % COUNT);
+        }
+    }
+
     private static void read(Tensor tensor, MemorySegment segment, long element, int count, float[] values) {
-        switch (tensor.dtype()) {
-            case F32 -> MemorySegment.copy(segment, Lanes.FLOAT, element * Float.BYTES, values, 0, count);
-            case F16 -> {
-                for (int i = 0; i < count; i++) {
-                    values[i] = Float.float16ToFloat(segment.get(Lanes.SHORT, (element + i) * Short.BYTES));
-                }
-            }
-            default -> tensor.storage().read(tensor.dtype(), element, count, values, 0);
+        if (tensor.dtype() != DType.F16) {
+            tensor.storage().read(tensor.dtype(), element, count, values, 0);
+            return;
+        }
+        for (int i = 0; i < count; i++) {
+            values[i] = Float.float16ToFloat(segment.get(Lanes.SHORT, (element + i) * Short.BYTES));
         }
     }
 
