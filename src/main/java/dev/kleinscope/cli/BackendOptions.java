@@ -32,6 +32,18 @@ final class BackendOptions {
         };
     }
 
+    /** Takes up what an image's metadata recorded, unless the user chose. */
+    void restore(String recorded) {
+        if (backend == Backend.AUTO) {
+            backend = switch (recorded) {
+                case "reference" -> Backend.REFERENCE;
+                case "cpu" -> Backend.CPU;
+                default -> throw new UserInputException("the image was drawn on backend \"" + recorded
+                        + "\", which is not here; choose another with --backend, for a picture that is close but not the same");
+            };
+        }
+    }
+
     /** The name of the one in use. */
     String name() {
         return backend == Backend.REFERENCE ? "reference" : "cpu";

@@ -1,6 +1,7 @@
 package dev.kleinscope.cli;
 
 import dev.kleinscope.ops.RunInterruptedException;
+import dev.kleinscope.pipeline.ImageException;
 import dev.kleinscope.weights.ModelException;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -35,6 +36,7 @@ record Failures(int exitCode, String message) {
         return switch (cause) {
             case UserInputException e -> new Failures(ExitCodes.BAD_INPUT, e.getMessage());
             case ModelException e -> new Failures(ExitCodes.BAD_INPUT, e.getMessage());
+            case ImageException e -> new Failures(ExitCodes.BAD_INPUT, e.getMessage());
             case UnavailableException e -> new Failures(ExitCodes.UNAVAILABLE, e.getMessage());
             case RunInterruptedException _ -> interrupted();
             case InterruptedException _ -> interrupted();

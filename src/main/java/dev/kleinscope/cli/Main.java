@@ -23,6 +23,8 @@ import picocli.CommandLine.UnmatchedArgumentException;
         synopsisSubcommandLabel = "COMMAND",
         subcommands = {
             NormsCommand.class,
+            GenerateCommand.class,
+            EncodeCommand.class,
             ValidateCommand.class,
             InspectCommand.class,
             SynthCommand.class,

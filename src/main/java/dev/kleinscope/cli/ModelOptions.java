@@ -30,6 +30,16 @@ final class ModelOptions {
         return model != null ? model : bundled().toString();
     }
 
+    /** As in {@link #name}, absolute where it is a path. */
+    String absoluteName() {
+        return Files.exists(Path.of(name())) ? Path.of(name()).toAbsolutePath().normalize().toString() : name();
+    }
+
+    /** Takes up what an image's metadata recorded. */
+    void restore(String recorded) {
+        model = recorded;
+    }
+
     /** Folder of the bundled miniature. */
     static Path bundled() {
         Path folder = home().resolve(BUNDLED);

@@ -35,15 +35,15 @@ final class NoiseOptions {
         }
     }
 
-    private static final PictureSize DEFAULT_SIZE = new PictureSize(512, 512);
-    private static final PictureSize DEMONSTRATION_SIZE = new PictureSize(256, 256);
+    /** Where neither options nor inputs tell the size. */
+    static final PictureSize DEFAULT_SIZE = new PictureSize(512, 512);
+    /** The same for the bundled miniature. */
+    static final PictureSize DEMONSTRATION_SIZE = new PictureSize(256, 256);
+
     private static final List<String> LATENT_NAMES = List.of("latents", "latents.safe", "latents.extreme");
 
-    @Option(names = "--seeds", paramLabel = "SEED", split = ",",
-            description = "Seeds of the initial noise. Default: 1,2,3; the original protocol takes one, 1.")
-    private List<Long> seeds;
-
     @Option(names = "--noise", paramLabel = "GENERATOR", defaultValue = "torch-cpu",
+            arity = "1",
             description = "Whose numbers: ${COMPLETION-CANDIDATES}, those of torch.randn with a generator on the CPU (the default) "
                     + "or on a GPU.")
     private Noise noise;
@@ -67,61 +67,72 @@ final class NoiseOptions {
     }
 
     /** Records what was used, in the words of the options. */
-    void record(Map<String, Object> parameters, SortedMap<Long, HostTensor> noises) {
-        HostTensor first = noises.firstEntry().getValue();
-        parameters.put("size", first.shape().dim(3) * 16 + "x" + first.shape().dim(2) * 16);
+    void record(Map<String, Object> parameters, List<Long> seeds, HostTensor noise0) {
+        parameters.put("size", noise0.shape().dim(3) * 16 + "x" + noise0.shape().dim(2) * 16);
         if (latents != null) {
-            parameters.put("latents", latents.toString());
+            parameters.put("latents", latents.toAbsolutePath().toString());
             return;
         }
-        parameters.put("seeds", List.copyOf(noises.keySet()));
+        parameters.put("seeds", List.copyOf(seeds));
         parameters.put("noise", noise.toString());
         if (noise == Noise.TORCH_CUDA) {
             parameters.put("noise_sms", multiprocessors);
         }
     }
 
+    /** Takes up what an image's metadata recorded. */
+    void restore(String recordedNoise, Integer recordedMultiprocessors, PictureSize recordedSize) {
+        try {
+            noise = Noise.valueOf(String.valueOf(recordedNoise).toUpperCase(Locale.ROOT).replace('-', '_'));
+        } catch (IllegalArgumentException _) {
+            throw new UserInputException("the image was drawn from noise called \"" + recordedNoise + "\", which this version does not know");
+        }
+        multiprocessors = recordedMultiprocessors == null ? multiprocessors : recordedMultiprocessors;
+        size = recordedSize;
+    }
+
+    /** Takes up the file of noise that an image's metadata recorded. */
+    void restoreLatents(Path recorded) {
+        latents = recorded;
+        size = null;
+    }
+
+    boolean fromFile() {
+        return latents != null;
+    }
+
     /** Initial noise by seed; that of a file stands under seed 0. */
-    SortedMap<Long, HostTensor> bySeed(Klein klein, boolean demonstration) {
+    SortedMap<Long, HostTensor> bySeed(Klein klein, List<Long> seeds, PictureSize fallback) {
         SortedMap<Long, HostTensor> noises = new TreeMap<>();
         if (latents != null) {
             Map<String, HostTensor> file = file(klein);
             noises.put(0L, file.getOrDefault("latents", file.get("latents.safe")));
             return noises;
         }
-        List<Long> wanted = seeds == null ? List.of(1L, 2L, 3L) : seeds;
-        if (new LinkedHashSet<>(wanted).size() != wanted.size()) {
+        if (new LinkedHashSet<>(seeds).size() != seeds.size()) {
             throw new UserInputException("--seeds: a seed stands twice; each is a repeat of its own");
         }
-        wanted.forEach(seed -> noises.put(seed, draw(generator(seed), klein, demonstration)));
+        seeds.forEach(seed -> noises.put(seed, draw(generator(seed), klein, fallback)));
         return noises;
     }
 
-    /** Initial noise as the original script drew it: one generator, the safe prompt's first. */
-    Pair pair(Klein klein, boolean demonstration) {
+    /** Initial noise as the original norms script drew it: one generator, the safe prompt's first. */
+    Pair pair(Klein klein, long seed, PictureSize fallback) {
         if (latents != null) {
             Map<String, HostTensor> file = file(klein);
             HostTensor shared = file.get("latents");
             return shared != null ? new Pair(shared, shared) : new Pair(file.get("latents.safe"), file.get("latents.extreme"));
         }
-        if (seeds != null && seeds.size() != 1) {
-            throw new UserInputException("--seeds: the original protocol seeds one generator once; give one seed");
-        }
-        TorchNoise generator = generator(seed());
-        return new Pair(draw(generator, klein, demonstration), draw(generator, klein, demonstration));
-    }
-
-    /** The original protocol's only seed; 0 for noise from a file. */
-    long seed() {
-        return latents != null ? 0 : seeds == null ? 1 : seeds.getFirst();
+        TorchNoise generator = generator(seed);
+        return new Pair(draw(generator, klein, fallback), draw(generator, klein, fallback));
     }
 
     private TorchNoise generator(long seed) {
         return new TorchNoise(noise.kind, seed, multiprocessors);
     }
 
-    private HostTensor draw(TorchNoise generator, Klein klein, boolean demonstration) {
-        PictureSize picture = size != null ? size : demonstration ? DEMONSTRATION_SIZE : DEFAULT_SIZE;
+    private HostTensor draw(TorchNoise generator, Klein klein, PictureSize fallback) {
+        PictureSize picture = size != null ? size : fallback;
         Shape shape = klein.latentShape(picture.width(), picture.height());
         return new HostTensor("latents", shape, generator.next(TorchNoise.Type.F32, shape.dims()));
     }

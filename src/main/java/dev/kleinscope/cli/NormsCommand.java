@@ -10,7 +10,6 @@ import dev.kleinscope.analysis.PairedProtocol;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.pipeline.Denoising;
 import dev.kleinscope.pipeline.Klein;
-import dev.kleinscope.pipeline.PromptTokenizer;
 import dev.kleinscope.pipeline.Schedule;
 import dev.kleinscope.probe.Point;
 import dev.kleinscope.report.NormsCsv;
@@ -65,7 +64,6 @@ final class NormsCommand implements Callable<Integer> {
 
     private static final String DEFAULT_SAFE = "A bucket of red paint spilled on a wooden floor";
     private static final String DEFAULT_EXTREME = "A bucket of blue paint spilled on a wooden floor";
-    private static final int MAX_TOKENS = 4096;
 
     @Mixin
     private ModelOptions model;
@@ -75,6 +73,9 @@ final class NormsCommand implements Callable<Integer> {
 
     @Mixin
     private NoiseOptions noise;
+
+    @Mixin
+    private DistilledOption distillation;
 
     @Mixin
     private OutputOptions output;
@@ -89,6 +90,10 @@ final class NormsCommand implements Callable<Integer> {
             description = "paired (the default): shared noise, streams apart, every measure. original: the original study's script, "
                     + "with its defects named.")
     private Protocol protocol;
+
+    @Option(names = "--seeds", paramLabel = "SEED", split = ",",
+            description = "Seeds of the initial noise. Default: 1,2,3; the original protocol takes one, 1.")
+    private List<Long> seeds;
 
     @Option(names = "--steps", paramLabel = "N",
             description = "Denoising steps. Default: 4, or 50 for a model that is not distilled; the original protocol takes 5.")
@@ -106,10 +111,6 @@ final class NormsCommand implements Callable<Integer> {
             description = "Scale of classifier-free guidance; a distilled model ignores it. Default: 4, or 3.5 for the original protocol.")
     private Double guidance;
 
-    @Option(names = "--distilled", paramLabel = "BOOL", arity = "1",
-            description = "Whether the model is distilled (true or false), whatever its folder says.")
-    private Boolean distilled;
-
     @Option(names = {"-o", "--out"}, paramLabel = "DIR", defaultValue = "kleinscope-out",
             description = "Folder for norms.csv, run.json and report.html. Default: ${DEFAULT-VALUE}.")
     private Path out;
@@ -121,7 +122,7 @@ final class NormsCommand implements Callable<Integer> {
         Files.createDirectories(out);
         try (Ops ops = backend.open(); Klein klein = new Klein(model.files(), ops)) {
             console.note("backend " + ops.describe() + "; model " + model.name());
-            boolean isDistilled = isDistilled(klein, console);
+            boolean isDistilled = distillation.of(klein, console);
             Denoising denoising = new Denoising(steps != null ? steps : protocol == Protocol.ORIGINAL ? 5 : isDistilled ? 4 : 50,
                     guidance != null ? guidance : protocol == Protocol.ORIGINAL ? 3.5 : 4, isDistilled);
             NormsRun run = new NormsRun(klein, safe, extreme, denoising, maxTokens);
@@ -135,46 +136,20 @@ final class NormsCommand implements Callable<Integer> {
         }
         safe = safe == null ? DEFAULT_SAFE : safe;
         extreme = extreme == null ? DEFAULT_EXTREME : extreme;
-        if (safe.isBlank() || extreme.isBlank()) {
-            throw new UserInputException("--" + (safe.isBlank() ? "safe" : "extreme") + ": the prompt is empty; write one");
-        }
-        if (!PromptTokenizer.encodable(safe) || !PromptTokenizer.encodable(extreme)) {
-            throw new UserInputException("--" + (PromptTokenizer.encodable(safe) ? "extreme" : "safe")
-                    + ": the prompt is not valid UTF-8; write it in a terminal whose locale is UTF-8");
-        }
-        requireRange("--max-tokens", maxTokens, 16, MAX_TOKENS);
-        if (steps != null) {
-            requireRange("--steps", steps, 1, Schedule.MAX_STEPS);
-        }
-        if (guidance != null && !(guidance >= 0 && guidance <= 1000)) {
-            throw new UserInputException("--guidance " + guidance + ": expected a number from 0 to 1000");
-        }
+        PromptChecks.present("--safe", safe);
+        PromptChecks.present("--extreme", extreme);
+        PromptChecks.tokens("--max-tokens", maxTokens);
+        PromptChecks.steps(steps);
+        PromptChecks.guidance(guidance);
         if (Files.exists(out) && !Files.isDirectory(out)) {
             throw new UserInputException("--out " + out + " is a file; name a folder");
         }
     }
 
-    private static void requireRange(String option, int value, int least, int most) {
-        if (value < least || value > most) {
-            throw new UserInputException(option + " " + value + ": expected a whole number from " + least + " to " + most);
-        }
-    }
-
-    private boolean isDistilled(Klein klein, Console console) {
-        if (distilled != null) {
-            return distilled;
-        }
-        if (klein.distilled() == null) {
-            console.note("the model does not tell whether it is distilled: taken to be; --distilled false says otherwise");
-            return true;
-        }
-        return klein.distilled();
-    }
-
     private int paired(NormsRun run, Console console) throws IOException {
         Klein klein = run.klein();
         Set<Point> selected = select(klein);
-        SortedMap<Long, HostTensor> noises = noise.bySeed(klein, !model.given());
+        SortedMap<Long, HostTensor> noises = noise.bySeed(klein, seeds == null ? List.of(1L, 2L, 3L) : seeds, fallbackSize());
         Map<String, Object> parameters = parameters(run, noises);
         parameters.put("points", points == null ? "block outputs and branches" : points);
         PairedNorms result;
@@ -209,8 +184,12 @@ final class NormsCommand implements Callable<Integer> {
         if (points != null) {
             throw new UserInputException("--points: the original protocol measures its own 25 layers; leave the option out");
         }
-        NoiseOptions.Pair pair = noise.pair(run.klein(), !model.given());
-        Map<String, Object> parameters = parameters(run, new TreeMap<>(Map.of(noise.seed(), pair.safe())));
+        if (seeds != null && seeds.size() != 1) {
+            throw new UserInputException("--seeds: the original protocol seeds one generator once; give one seed");
+        }
+        long seed = seeds == null ? 1 : seeds.getFirst();
+        NoiseOptions.Pair pair = noise.pair(run.klein(), seed, fallbackSize());
+        Map<String, Object> parameters = parameters(run, new TreeMap<>(Map.of(seed, pair.safe())));
         OriginalNorms result;
         try (Progress progress = console.progress("norms", run.progressSteps(1))) {
             result = OriginalProtocol.run(run, pair.safe(), pair.extreme(), parameters, progress::step);
@@ -224,6 +203,10 @@ final class NormsCommand implements Callable<Integer> {
             summary(result, console);
         }
         return result.spikes().isEmpty() ? ExitCodes.OK : ExitCodes.FINDING;
+    }
+
+    private PictureSize fallbackSize() {
+        return model.given() ? NoiseOptions.DEFAULT_SIZE : NoiseOptions.DEMONSTRATION_SIZE;
     }
 
     /** Everything needed to repeat the run, but for prompts and points. */
@@ -245,8 +228,8 @@ final class NormsCommand implements Callable<Integer> {
         parameters.put("guidance", run.denoising().guidance());
         parameters.put("guided", run.denoising().guided());
         parameters.put("max_tokens", maxTokens);
-        noise.record(parameters, noises);
         HostTensor first = noises.firstEntry().getValue();
+        noise.record(parameters, List.copyOf(noises.keySet()), first);
         parameters.put("sigmas", Schedule.of(first.shape().dim(2) * first.shape().dim(3), run.denoising().steps()).sigmas());
         return parameters;
     }

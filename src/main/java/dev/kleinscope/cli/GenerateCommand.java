@@ -1,0 +1,200 @@
+package dev.kleinscope.cli;
+
+import dev.kleinscope.ops.Ops;
+import dev.kleinscope.pipeline.Denoising;
+import dev.kleinscope.pipeline.Image8;
+import dev.kleinscope.pipeline.ImageFile;
+import dev.kleinscope.pipeline.Klein;
+import dev.kleinscope.tensor.HostTensor;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import tools.jackson.databind.ObjectMapper;
+
+/** {@code kleinscope generate}: a picture from a prompt. */
+@Command(
+        name = "generate",
+        description = "Draw a picture from a prompt, and from reference images if given.",
+        footerHeading = "%nExamples:%n",
+        footer = {
+            "  kleinscope generate -m MODEL -p \"a red cube on a table\" --seed 7 -o cube.png",
+            "  kleinscope generate -m MODEL -p \"the same cube in blue\" -i cube.png -o blue.png",
+            "  kleinscope generate --from-metadata cube.png -o again.png",
+            "      the same picture, bit for bit, from what its file recorded",
+        })
+final class GenerateCommand implements Callable<Integer> {
+
+    private static final int MAX_REFERENCES = 10;
+
+    @Mixin
+    private ModelOptions model;
+
+    @Mixin
+    private BackendOptions backend;
+
+    @Mixin
+    private NoiseOptions noise;
+
+    @Mixin
+    private DistilledOption distillation;
+
+    @Mixin
+    private OutputOptions output;
+
+    @Option(names = {"-p", "--prompt"}, paramLabel = "PROMPT", description = "The prompt.")
+    private String prompt;
+
+    @Option(names = "--embeds", paramLabel = "FILE", description = "Embeddings that encode wrote, instead of a prompt.")
+    private Path embeds;
+
+    @Option(names = {"-i", "--image"}, paramLabel = "REF", description = "A reference image (PNG or JPEG); may be given several times.")
+    private List<Path> references = new ArrayList<>();
+
+    @Option(names = "--steps", paramLabel = "N", description = "Denoising steps. Default: 4, or 50 for a model that is not distilled.")
+    private Integer steps;
+
+    @Option(names = "--guidance", paramLabel = "G", description = "Scale of classifier-free guidance; a distilled model ignores it. Default: 4.")
+    private Double guidance;
+
+    @Option(names = "--seed", paramLabel = "SEED", description = "Seed of the initial noise. Default: 1.")
+    private Long seed;
+
+    @Option(names = "--max-tokens", paramLabel = "N", defaultValue = "512", description = "Padded prompt length. Default: ${DEFAULT-VALUE}.")
+    private int maxTokens;
+
+    @Option(names = "--from-metadata", paramLabel = "IMAGE", description = "Draw again what this PNG records.")
+    private Path fromMetadata;
+
+    @Option(names = {"-o", "--out"}, paramLabel = "FILE", defaultValue = "kleinscope.png", description = "The PNG to write. Default: ${DEFAULT-VALUE}.")
+    private Path out;
+
+    @Override
+    public Integer call() {
+        PictureRecord recorded = fromMetadata == null ? null : restore();
+        checkOptions();
+        Console console = output.console();
+        try (Ops ops = backend.open(); Klein klein = new Klein(model.files(), ops)) {
+            console.note("backend " + klein.backend() + "; model " + model.name());
+            boolean isDistilled = distillation.of(klein, console);
+            Denoising denoising = new Denoising(steps != null ? steps : isDistilled ? 4 : 50, guidance != null ? guidance : 4, isDistilled);
+            try (Progress progress = console.progress("generate", 2L + denoising.steps() + references.size())) {
+                Map<String, Object> parameters = draw(klein, denoising, recorded, progress, console);
+                if (output.json()) {
+                    console.json(parameters);
+                } else {
+                    console.result(out.toString());
+                }
+            }
+        }
+        return ExitCodes.OK;
+    }
+
+    private Map<String, Object> draw(Klein klein, Denoising denoising, PictureRecord recorded, Progress progress, Console console) {
+        HostTensor cond = condition(klein);
+        progress.step("prompt encoded");
+        HostTensor uncond = denoising.guided() ? klein.encode(klein.tokenizer().prompt("", (int) cond.shape().dim(1))) : null;
+        List<HostTensor> encoded = new ArrayList<>();
+        PictureSize fallback = NoiseOptions.DEFAULT_SIZE;
+        for (Path reference : references) {
+            encoded.add(klein.pictures().encode(ImageFile.read(reference)));
+            fallback = encoded.size() > 1 ? fallback : new PictureSize((int) encoded.getFirst().shape().dim(3) * 16,
+                    (int) encoded.getFirst().shape().dim(2) * 16);
+            progress.step("reference encoded");
+        }
+        long drawn = seed == null ? 1 : seed;
+        HostTensor start = noise.bySeed(klein, List.of(drawn), fallback).firstEntry().getValue();
+        HostTensor latents = klein.denoise(denoising, start, cond, uncond, encoded, null, (step, x) -> progress.step("step " + (step + 1)));
+        Image8 image = Image8.ofUnit(klein.pictures().decode(latents));
+        progress.step("decoded");
+
+        Map<String, Object> parameters = new LinkedHashMap<>();
+        parameters.put("schema", PictureRecord.SCHEMA);
+        parameters.put("kleinscope", Version.summary());
+        parameters.put("prompt", prompt);
+        parameters.put("embeds", embeds == null ? null : embeds.toAbsolutePath().toString());
+        parameters.put("seed", drawn);
+        parameters.put("model", model.absoluteName());
+        parameters.put("weights", klein.identity());
+        parameters.put("backend", klein.backend());
+        parameters.put("backend_name", backend.name());
+        parameters.put("precision", "f32");
+        parameters.put("steps", denoising.steps());
+        parameters.put("guidance", denoising.guidance());
+        parameters.put("distilled", denoising.distilled());
+        parameters.put("max_tokens", maxTokens);
+        noise.record(parameters, List.of(drawn), start);
+        parameters.put("images", references.stream().map(path -> path.toAbsolutePath().toString()).toList());
+        if (recorded != null && !recorded.weights().equals(PictureRecord.fingerprints(klein.identity()))) {
+            console.note("the weights are not those that " + fromMetadata + " was drawn with: the picture will differ");
+        }
+        ImageFile.writePng(out, image, Map.of("kleinscope", new ObjectMapper().writeValueAsString(parameters),
+                "Software", Version.summary(), "prompt", prompt == null ? "" : prompt, "seed", String.valueOf(drawn)));
+        parameters.put("file", out.toString());
+        return parameters;
+    }
+
+    private HostTensor condition(Klein klein) {
+        if (embeds != null) {
+            Embeds kept = Embeds.read(embeds, klein);
+            prompt = kept.prompt();
+            maxTokens = (int) kept.values().shape().dim(1);
+            return kept.values();
+        }
+        return klein.encode(klein.tokenizer().prompt(prompt, maxTokens));
+    }
+
+    private void checkOptions() {
+        if ((prompt == null) == (embeds == null)) {
+            throw new UserInputException("give --prompt or --embeds, one of them");
+        }
+        if (prompt != null) {
+            PromptChecks.present("--prompt", prompt);
+        }
+        PromptChecks.tokens("--max-tokens", maxTokens);
+        PromptChecks.steps(steps);
+        PromptChecks.guidance(guidance);
+        if (references.size() > MAX_REFERENCES) {
+            throw new UserInputException("--image: " + references.size() + " reference images; at most " + MAX_REFERENCES + " make sense");
+        }
+        Path folder = out.toAbsolutePath().getParent();
+        if (Files.isDirectory(out) || !Files.isDirectory(folder)) {
+            throw new UserInputException("--out " + out + (Files.isDirectory(out) ? " is a folder; name a file" : ": there is no folder " + folder));
+        }
+    }
+
+    private PictureRecord restore() {
+        if (prompt != null || embeds != null || !references.isEmpty() || steps != null || guidance != null || seed != null || noise.fromFile()) {
+            throw new UserInputException("--from-metadata draws what the image records; leave out prompt, embeddings, images, steps, "
+                    + "guidance, seed and latents");
+        }
+        PictureRecord recorded = PictureRecord.read(fromMetadata);
+        if (recorded.embeds() != null) {
+            embeds = Path.of(recorded.embeds());
+        } else {
+            prompt = recorded.prompt();
+        }
+        references = new ArrayList<>(recorded.images().stream().map(Path::of).toList());
+        steps = recorded.steps();
+        guidance = recorded.guidance();
+        seed = recorded.seed();
+        maxTokens = recorded.maxTokens();
+        distillation.restore(recorded.distilled());
+        if (recorded.latents() == null) {
+            noise.restore(recorded.noise(), recorded.multiprocessors(), recorded.size());
+        } else {
+            noise.restoreLatents(Path.of(recorded.latents()));
+        }
+        backend.restore(recorded.backend());
+        if (!model.given()) {
+            model.restore(recorded.model());
+        }
+        return recorded;
+    }
+}
