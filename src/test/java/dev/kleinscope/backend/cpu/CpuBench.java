@@ -88,7 +88,7 @@ final class CpuBench {
     private static void report(String label, Workers workers, double work, Runnable operation) {
         double best = 0;
         double ceiling = 0;
-        int repeats = (int) Math.clamp((long) (2e9 / work), 1, 50);
+        int repeats = Math.clamp((long) (2e9 / work), 1, 50);
         for (int run = 0; run < 6; run++) {
             ceiling = Math.max(ceiling, ceiling(workers));
             long start = System.nanoTime();
