@@ -134,8 +134,12 @@ final class GenerateCommand implements Callable<Integer> {
         if (recorded != null && !recorded.weights().equals(PictureRecord.fingerprints(klein.identity()))) {
             console.note("the weights are not those that " + fromMetadata + " was drawn with: the picture will differ");
         }
-        ImageFile.writePng(out, image, Map.of("kleinscope", new ObjectMapper().writeValueAsString(parameters),
-                "Software", Version.summary(), "prompt", prompt == null ? "" : prompt, "seed", String.valueOf(drawn)));
+        Map<String, String> text = new LinkedHashMap<>();
+        text.put("kleinscope", new ObjectMapper().writeValueAsString(parameters));
+        text.put("Software", Version.summary());
+        text.put("prompt", prompt == null ? "" : prompt);
+        text.put("seed", String.valueOf(drawn));
+        ImageFile.writePng(out, image, text);
         parameters.put("file", out.toString());
         return parameters;
     }

@@ -10,6 +10,7 @@ import picocli.CommandLine.Option;
 final class ModelOptions {
 
     private static final String BUNDLED = "weights/tiny-klein";
+    private static final String BUNDLED_CLIP = "weights/clip-tiny";
 
     @Option(names = {"-m", "--model"}, paramLabel = "MODEL",
             description = "A model folder as diffusers writes it, a component's folder, a .safetensors file, or a name like "
@@ -42,9 +43,18 @@ final class ModelOptions {
 
     /** Folder of the bundled miniature. */
     static Path bundled() {
-        Path folder = home().resolve(BUNDLED);
+        return bundled(BUNDLED);
+    }
+
+    /** Folder of the bundled miniature CLIP model. */
+    static Path bundledClip() {
+        return bundled(BUNDLED_CLIP);
+    }
+
+    private static Path bundled(String name) {
+        Path folder = home().resolve(name);
         if (!Files.isDirectory(folder)) {
-            throw new UserInputException("the bundled model is not at " + folder + "; name a model with --model");
+            throw new UserInputException("the bundled model is not at " + folder + "; name one on the command line");
         }
         return folder;
     }

@@ -5,6 +5,7 @@ import dev.kleinscope.model.clip.ClipConfig;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.weights.ComponentKind;
+import dev.kleinscope.weights.Fingerprint;
 import dev.kleinscope.weights.ModelComponent;
 import dev.kleinscope.weights.ModelException;
 import dev.kleinscope.weights.ModelFiles;
@@ -56,8 +57,10 @@ public final class ClipScorer implements AutoCloseable {
             ClipConfig config = config();
             source = component.open();
             clip = new Clip(source, config, ops);
-            identity.put("clip", Map.of("path", component.location().toAbsolutePath().toString(),
-                    "header_sha256", source.headerHash()));
+            Map<String, Object> identified = new LinkedHashMap<>();
+            identified.put("path", component.location().toAbsolutePath().normalize().toString());
+            identified.put("fingerprint", Fingerprint.of(source));
+            identity.put("clip", identified);
         }
         return clip;
     }
@@ -149,7 +152,12 @@ public final class ClipScorer implements AutoCloseable {
 
     /** transformers' {@code logits_per_image}: the cosine times the model's own {@link Clip#logitScale}. */
     public double logitsPerImage(Image8 image, String text) {
-        return clip().logitScale() * cosine(imageEmbeds(image), text);
+        return logit(cosine(imageEmbeds(image), text));
+    }
+
+    /** The logit of a cosine: times the model's own {@link Clip#logitScale}. */
+    public double logit(double cosine) {
+        return clip().logitScale() * cosine;
     }
 
     private ClipConfig config() {

@@ -145,7 +145,10 @@ public final class Klein implements AutoCloseable {
     private WeightSource open(ModelComponent component, String name) {
         WeightSource source = component.open();
         sources.add(source);
-        identity.put(name, Map.of("path", component.location().toAbsolutePath().toString(), "fingerprint", Fingerprint.of(source)));
+        Map<String, Object> identified = new LinkedHashMap<>();
+        identified.put("path", component.location().toAbsolutePath().normalize().toString());
+        identified.put("fingerprint", Fingerprint.of(source));
+        identity.put(name, identified);
         return source;
     }
 

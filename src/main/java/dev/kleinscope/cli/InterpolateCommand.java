@@ -1,0 +1,216 @@
+package dev.kleinscope.cli;
+
+import dev.kleinscope.analysis.Interpolation;
+import dev.kleinscope.analysis.InterpolationProtocol;
+import dev.kleinscope.ops.Ops;
+import dev.kleinscope.pipeline.ClipScorer;
+import dev.kleinscope.pipeline.Denoising;
+import dev.kleinscope.pipeline.ImageFile;
+import dev.kleinscope.pipeline.Klein;
+import dev.kleinscope.report.ContactSheet;
+import dev.kleinscope.report.InterpolationCsv;
+import dev.kleinscope.report.InterpolationReport;
+import dev.kleinscope.report.RunJson;
+import dev.kleinscope.tensor.HostTensor;
+import dev.kleinscope.weights.ModelFiles;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** {@code kleinscope interpolate}: a sweep from one prompt to another. */
+@Command(
+        name = "interpolate",
+        description = "Blend two prompts, draw an image for each blend, score each, and find the largest drop.",
+        footerHeading = "%nExamples:%n",
+        footer = {
+            "  kleinscope interpolate -m MODEL --from \"a silk dress\" --to \"a linen suit\" --clip CLIP --out sweep",
+            "      17 blends, three seeds; run again after an interruption, it goes on where it stopped",
+            "  kleinscope interpolate -m MODEL --from A --to B --alphas 0,0.5,1 --no-images --out sweep",
+            "      scores only: no pixel touches the disk",
+            "  kleinscope interpolate -m MODEL --from A --to B --protocol original --clip CLIP --out sweep",
+            "      the original study's second script, with its defects named",
+        })
+final class InterpolateCommand implements Callable<Integer> {
+
+    @Mixin
+    private ModelOptions model;
+
+    @Mixin
+    private BackendOptions backend;
+
+    @Mixin
+    private NoiseOptions noise;
+
+    @Mixin
+    private DistilledOption distillation;
+
+    @Mixin
+    private OutputOptions output;
+
+    @Option(names = "--from", paramLabel = "PROMPT", required = true, description = "The prompt at alpha 0.")
+    private String from;
+
+    @Option(names = "--to", paramLabel = "PROMPT", required = true, description = "The prompt at alpha 1.")
+    private String to;
+
+    @Option(names = "--alphas", paramLabel = "N|LIST", converter = Alphas.Converter.class,
+            description = "How many blends, or their weights. Default: 17, or 10 for the original protocol.")
+    private Alphas alphas;
+
+    @Option(names = "--protocol", paramLabel = "P", defaultValue = "paired",
+            description = "paired (the default): several seeds, every score. original: the original study's script, with its defects named.")
+    private NormsCommand.Protocol protocol;
+
+    @Option(names = "--clip", paramLabel = "MODEL",
+            description = "A CLIP model folder, to score images against the prompts. Default: none; the bundled miniature's own with the "
+                    + "bundled model.")
+    private String clip;
+
+    @Option(names = "--seeds", paramLabel = "SEED", split = ",",
+            description = "Seeds of the initial noise. Default: 1,2,3; the original protocol takes one, 1.")
+    private List<Long> seeds;
+
+    @Option(names = "--steps", paramLabel = "N",
+            description = "Denoising steps. Default: 4, or 50 for a model that is not distilled; the original protocol takes 20.")
+    private Integer steps;
+
+    @Option(names = "--guidance", paramLabel = "G",
+            description = "Scale of classifier-free guidance; a distilled model ignores it. Default: 4, or 3.5 for the original protocol.")
+    private Double guidance;
+
+    @Option(names = "--max-tokens", paramLabel = "N", defaultValue = "512", description = "Padded prompt length. Default: ${DEFAULT-VALUE}.")
+    private int maxTokens;
+
+    @Option(names = "--no-images", description = "Keep scores only: no pixel touches the disk.")
+    private boolean noImages;
+
+    @Option(names = {"-o", "--out"}, paramLabel = "DIR", required = true,
+            description = "Folder for interpolation.csv, run.json, report.html, the images and contact-sheet.png.")
+    private Path out;
+
+    @Override
+    public Integer call() throws IOException {
+        checkOptions();
+        Console console = output.console();
+        boolean original = protocol == NormsCommand.Protocol.ORIGINAL;
+        try (Ops ops = backend.open(); Klein klein = new Klein(model.files(), ops); ClipScorer scorer = scorer(ops)) {
+            console.note("backend " + klein.backend() + "; model " + model.name());
+            boolean isDistilled = distillation.of(klein, console);
+            Denoising denoising = new Denoising(steps != null ? steps : original ? 20 : isDistilled ? 4 : 50,
+                    guidance != null ? guidance : original ? 3.5 : 4, isDistilled);
+            List<Double> weights = (alphas != null ? alphas : Alphas.even(original ? 10 : 17)).values();
+            InterpolationProtocol sweep = new InterpolationProtocol(klein, from, to, denoising, maxTokens, weights, scorer, original);
+            SortedMap<Long, HostTensor> noises = noise.bySeed(klein, seeds(original),
+                    model.given() ? NoiseOptions.DEFAULT_SIZE : NoiseOptions.DEMONSTRATION_SIZE);
+            Map<String, Object> parameters = parameters(sweep, noises, scorer);
+            Files.createDirectories(out);
+            SweepFolder folder = new SweepFolder(out, parameters, !noImages, Map.of("Software", Version.summary()));
+            if (folder.resumed() > 0) {
+                console.note("going on: " + folder.resumed() + " images of the interrupted sweep are kept");
+            }
+            parameters.put("created", Instant.now().truncatedTo(ChronoUnit.SECONDS).toString());
+            Interpolation result;
+            try (Progress progress = console.progress("interpolate", sweep.progressSteps(noises.size()))) {
+                result = sweep.run(noises, folder, parameters, progress::step);
+            }
+            write(result);
+            folder.done();
+            if (output.json()) {
+                console.result(RunJson.json(result));
+            } else {
+                summary(result, console);
+            }
+            return Boolean.TRUE.equals(result.cliff()) ? ExitCodes.FINDING : ExitCodes.OK;
+        }
+    }
+
+    private void checkOptions() {
+        PromptChecks.present("--from", from);
+        PromptChecks.present("--to", to);
+        PromptChecks.tokens("--max-tokens", maxTokens);
+        PromptChecks.steps(steps);
+        PromptChecks.guidance(guidance);
+        if (Files.exists(out) && !Files.isDirectory(out)) {
+            throw new UserInputException("--out " + out + " is a file; name a folder");
+        }
+    }
+
+    private List<Long> seeds(boolean original) {
+        if (original && seeds != null && seeds.size() != 1) {
+            throw new UserInputException("--seeds: the original protocol draws every alpha from one noise; give one seed");
+        }
+        return seeds != null ? seeds : original ? List.of(1L) : List.of(1L, 2L, 3L);
+    }
+
+    /** Opened before the first image is drawn, so that a wrong folder is known at once. */
+    private ClipScorer scorer(Ops ops) {
+        if (clip != null) {
+            return ClipScorer.open(ModelFiles.resolve(clip), ops);
+        }
+        return model.given() ? null : ClipScorer.open(ModelFiles.resolve(ModelOptions.bundledClip().toString()), ops);
+    }
+
+    /** What makes the samples of two runs comparable. */
+    private Map<String, Object> parameters(InterpolationProtocol sweep, SortedMap<Long, HostTensor> noises, ClipScorer scorer) {
+        Klein klein = sweep.klein();
+        klein.textEncoder();
+        klein.vae();
+        Map<String, Object> parameters = new TreeMap<>();
+        parameters.put("kleinscope", Version.summary());
+        parameters.put("protocol", protocol.toString());
+        parameters.put("from", from);
+        parameters.put("to", to);
+        parameters.put("alphas", sweep.alphas());
+        parameters.put("model", model.absoluteName());
+        parameters.put("weights", new TreeMap<>(klein.identity()));
+        parameters.put("clip", scorer == null ? "none" : new TreeMap<>(scorer.identity()));
+        parameters.put("backend", klein.backend());
+        parameters.put("precision", "f32");
+        parameters.put("steps", sweep.denoising().steps());
+        parameters.put("distilled", sweep.denoising().distilled());
+        parameters.put("guidance", sweep.denoising().guidance());
+        parameters.put("max_tokens", maxTokens);
+        parameters.put("images", !noImages);
+        noise.record(parameters, List.copyOf(noises.keySet()), noises.firstEntry().getValue());
+        return new LinkedHashMap<>(parameters);
+    }
+
+    private void write(Interpolation result) {
+        InterpolationCsv.write(out.resolve("interpolation.csv"), result);
+        RunJson.write(out.resolve("run.json"), result);
+        SweepPictures pictures = new SweepPictures(out);
+        if (!noImages) {
+            ContactSheet.write(out.resolve("contact-sheet.png"), result, pictures::image);
+        }
+        InterpolationReport.write(out.resolve("report.html"), result, pictures::thumbnail);
+    }
+
+    private void summary(Interpolation result, Console console) {
+        boolean original = result.protocol().equals("original");
+        console.result(String.format(Locale.ROOT, "%8s %8s %12s %10s %10s", "alpha", "seed", "structural", original ? "" : "clip from",
+                original ? "clip logit" : "clip to"));
+        result.samples().forEach(sample -> console.result(String.format(Locale.ROOT, "%8.4f %8d %12.2f %10s %10s", sample.alpha(), sample.seed(),
+                sample.structural(), original ? "" : cell(sample.clipFrom()), cell(original ? sample.clipLogit() : sample.clipTo()))));
+        console.result("");
+        console.result(result.finding());
+        result.limits().forEach(limit -> console.result("Note: " + limit));
+        console.note("written: " + out.resolve("interpolation.csv") + ", run.json, report.html"
+                + (noImages ? "" : ", contact-sheet.png, " + result.samples().size() + " images"));
+    }
+
+    private static String cell(Double value) {
+        return value == null ? "" : String.format(Locale.ROOT, "%.3f", value);
+    }
+}

@@ -1,0 +1,44 @@
+package dev.kleinscope.cli;
+
+import dev.kleinscope.analysis.Interpolation;
+import dev.kleinscope.pipeline.Image8;
+import dev.kleinscope.pipeline.ImageFile;
+import dev.kleinscope.pipeline.PillowResize;
+import java.awt.image.BufferedImage;
+import java.nio.file.Path;
+
+/**
+ * A sweep's kept images, as its report and contact sheet take them.
+ *
+ * @param folder where the images lie
+ */
+record SweepPictures(Path folder) {
+
+    private static final int THUMBNAIL = 192;
+
+    /** The picture of a sample, or null if none was kept. */
+    BufferedImage image(Interpolation.Sample sample) {
+        if (sample.image() == null) {
+            return null;
+        }
+        Image8 picture = ImageFile.read(folder.resolve(sample.image()));
+        BufferedImage image = new BufferedImage(picture.width(), picture.height(), BufferedImage.TYPE_INT_RGB);
+        for (int y = 0; y < picture.height(); y++) {
+            for (int x = 0; x < picture.width(); x++) {
+                image.setRGB(x, y, picture.at(x, y, 0) << 16 | picture.at(x, y, 1) << 8 | picture.at(x, y, 2));
+            }
+        }
+        return image;
+    }
+
+    /** The picture of a sample as a small PNG, or null if none was kept. */
+    byte[] thumbnail(Interpolation.Sample sample) {
+        if (sample.image() == null) {
+            return null;
+        }
+        Image8 picture = ImageFile.read(folder.resolve(sample.image()));
+        double scale = Math.min(1, THUMBNAIL / (double) Math.max(picture.width(), picture.height()));
+        return ImageFile.png(PillowResize.lanczos(picture, Math.max(1, (int) (picture.width() * scale)),
+                Math.max(1, (int) (picture.height() * scale))));
+    }
+}
