@@ -22,13 +22,14 @@ final class AttentionKernel {
 
     private static final int TILE_ROWS = 5;
     private static final int TILE = 2 * COUNT;
-    private static final int BLOCK_ROWS = 8 * TILE_ROWS;
+    private static final int BLOCK_ROWS = 12 * TILE_ROWS;
     private static final int BLOCK_TERMS = 64;
 
     private static final int QUERY_SLOT = 0;
     private static final int SCORE_SLOT = 1;
     private static final int SUM_SLOT = 2;
     private static final int ROW_SLOT = 3;
+    private static final int TILE_SLOT = 4;
 
     private final Tensor q;
     private final Tensor k;
@@ -140,10 +141,11 @@ final class AttentionKernel {
             Arrays.fill(scores, i * width, i * width + visibleTiles * TILE, 0f);
         }
         Arrays.fill(scores, rows * width, tiledRows * width, 0f);
+        float[] tileValues = scratch.floats(TILE_SLOT, Math.max(headDim, BLOCK_TERMS) * TILE);
         for (int tile = 0; tile < visibleTiles; tile++) {
-            long tileBase = pair * headKeyFloats() + (long) tile * TILE * headDim;
+            unpack(packedKeys, pair * headKeyFloats() + (long) tile * TILE * headDim, headDim, tileValues);
             for (int i = 0; i < rows; i += TILE_ROWS) {
-                product(query, i * headDim, headDim, packedKeys, tileBase, headDim, scores, i * width + tile * TILE, width);
+                product(query, i * headDim, headDim, tileValues, headDim, scores, i * width + tile * TILE, width);
             }
         }
 
@@ -158,10 +160,9 @@ final class AttentionKernel {
         for (int term = 0; term < visible; term += BLOCK_TERMS) {
             int terms = Math.min(BLOCK_TERMS, visible - term);
             for (int tile = 0; tile < channelTiles; tile++) {
-                long base = pair * headValueFloats() + ((long) tile * keys + term) * TILE;
+                unpack(packedValues, pair * headValueFloats() + ((long) tile * keys + term) * TILE, terms, tileValues);
                 for (int i = 0; i < rows; i += TILE_ROWS) {
-                    product(scores, i * width + term, width, packedValues, base, terms, sums, i * channels + tile * TILE,
-                            channels);
+                    product(scores, i * width + term, width, tileValues, terms, sums, i * channels + tile * TILE, channels);
                 }
             }
         }
@@ -214,17 +215,20 @@ final class AttentionKernel {
         return (float) total;
     }
 
-    /** Adds to {@code c} five rows of {@code a} times {@code terms} rows of a tile of {@code b}, in blocks of terms. */
-    private static void product(float[] a, int aFrom, int aStride, MemorySegment b, long bFrom, int terms, float[] c,
-            int to, int cStride) {
+    /** To an array, which takes fewer registers to read than a segment does. */
+    private static void unpack(MemorySegment packed, long from, int terms, float[] tile) {
+        MemorySegment.copy(packed, Lanes.FLOAT, from * Float.BYTES, tile, 0, terms * TILE);
+    }
+
+    /** Adds to {@code c} five rows of {@code a} times {@code terms} rows of the tile {@code b}, in blocks of terms. */
+    private static void product(float[] a, int from, int aStride, float[] b, int terms, float[] c, int to, int cStride) {
         for (int term = 0; term < terms; term += BLOCK_TERMS) {
-            block(a, aFrom + term, aStride, b, (bFrom + (long) term * TILE) * Float.BYTES,
-                    Math.min(BLOCK_TERMS, terms - term), c, to, cStride);
+            block(a, from + term, aStride, b, term * TILE, Math.min(BLOCK_TERMS, terms - term), c, to, cStride);
         }
     }
 
     /** Ten accumulators and three operands: what registers hold. Too long to be inlined where they would spill. */
-    private static void block(float[] a, int a0, int aStride, MemorySegment b, long bBytes, int terms, float[] c, int to,
+    private static void block(float[] a, int a0, int aStride, float[] b, int from, int terms, float[] c, int to,
             int cStride) {
         FloatVector c00 = FloatVector.zero(FLOATS);
         FloatVector c01 = c00;
@@ -241,8 +245,8 @@ final class AttentionKernel {
         int a3 = a2 + aStride;
         int a4 = a3 + aStride;
         for (int term = 0; term < terms; term++) {
-            FloatVector b0 = Lanes.load(b, bBytes + (long) term * (TILE * Float.BYTES));
-            FloatVector b1 = Lanes.load(b, bBytes + (long) term * (TILE * Float.BYTES) + COUNT * Float.BYTES);
+            FloatVector b0 = FloatVector.fromArray(FLOATS, b, from + term * TILE);
+            FloatVector b1 = FloatVector.fromArray(FLOATS, b, from + term * TILE + COUNT);
             FloatVector x = FloatVector.broadcast(FLOATS, a[a0 + term]);
             c00 = x.fma(b0, c00);
             c01 = x.fma(b1, c01);

@@ -214,11 +214,13 @@ final class LinearKernel {
                 continue;
             }
             long element = tensor.rowOffset(row + i) + from;
-            if (tensor.dtype() == DType.BF16) {
-                packBf16(segment, element, count, pack, to);
-            } else {
-                read(tensor, segment, element, count, rowValues);
-                interleave(rowValues, count, pack, to);
+            switch (tensor.dtype()) {
+                case BF16 -> packBf16(segment, element, count, pack, to);
+                case F32 -> packF32(segment, element, count, pack, to);
+                default -> {
+                    read(tensor, segment, element, count, rowValues);
+                    packF32(MemorySegment.ofArray(rowValues), 0, count, pack, to);
+                }
             }
         }
     }
@@ -237,26 +239,25 @@ final class LinearKernel {
         }
     }
 
-    private static void read(Tensor tensor, MemorySegment segment, long element, int count, float[] values) {
-        switch (tensor.dtype()) {
-            case F32 -> MemorySegment.copy(segment, Lanes.FLOAT, element * Float.BYTES, values, 0, count);
-            case F16 -> {
-                for (int i = 0; i < count; i++) {
-                    values[i] = Float.float16ToFloat(segment.get(Lanes.SHORT, (element + i) * Short.BYTES));
-                }
-            }
-            default -> tensor.storage().read(tensor.dtype(), element, count, values, 0);
-        }
-    }
-
-    private static void interleave(float[] values, int count, float[] pack, int to) {
+    private static void packF32(MemorySegment segment, long element, int count, float[] pack, int to) {
         int steps = count / COUNT;
         for (int step = 0; step < steps; step++) {
-            FloatVector.fromArray(FLOATS, values, step * COUNT).intoArray(pack, to + step * (TILE * COUNT));
+            Lanes.load(segment, (element + step * COUNT) * Float.BYTES).intoArray(pack, to + step * (TILE * COUNT));
         }
         if (count % COUNT != 0) {
             zero(pack, to, steps, steps + 1);
-            System.arraycopy(values, steps * COUNT, pack, to + steps * (TILE * COUNT), count % COUNT);
+            MemorySegment.copy(segment, Lanes.FLOAT, (element + steps * COUNT) * Float.BYTES, pack,
+                    to + steps * (TILE * COUNT), count % COUNT);
+        }
+    }
+
+    private static void read(Tensor tensor, MemorySegment segment, long element, int count, float[] values) {
+        if (tensor.dtype() != DType.F16) {
+            tensor.storage().read(tensor.dtype(), element, count, values, 0);
+            return;
+        }
+        for (int i = 0; i < count; i++) {
+            values[i] = Float.float16ToFloat(segment.get(Lanes.SHORT, (element + i) * Short.BYTES));
         }
     }
 

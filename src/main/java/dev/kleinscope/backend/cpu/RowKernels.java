@@ -47,16 +47,9 @@ final class RowKernels {
         float mean = sum(in, lanes) / in.width;
         float factor = (float) (1 / Math.sqrt(squares(in.segment, in.bytes, in.width, mean, lanes) / in.width + eps));
         if (scale == null) {
-            for (int i = 0; i < in.width; i += COUNT) {
-                store(normalized(in, i, mean, factor), result, i);
-            }
-            return;
-        }
-        Row scales = Row.of(scale, row / x.dim(1));
-        Row shifts = Row.of(shift, row / x.dim(1));
-        for (int i = 0; i < in.width; i += COUNT) {
-            FloatVector value = normalized(in, i, mean, factor);
-            store(load(scales, i).add(1f).fma(value, load(shifts, i)), result, i);
+            normalize(in, mean, factor, result);
+        } else {
+            modulate(in, mean, factor, Row.of(scale, row / x.dim(1)), Row.of(shift, row / x.dim(1)), result);
         }
     }
 
@@ -68,13 +61,22 @@ final class RowKernels {
         float mean = sum(in, lanes) / in.width;
         float factor = (float) (1 / Math.sqrt(squares(in.segment, in.bytes, in.width, mean, lanes) / in.width + eps));
         for (int i = 0; i < in.width; i += COUNT) {
-            FloatVector value = normalized(in, i, mean, factor);
+            FloatVector value = load(in, i).sub(mean).mul(factor);
             store(value.fma(load(weight, 0, i, in.width), load(bias, 0, i, in.width)), result, i);
         }
     }
 
-    private static FloatVector normalized(Row row, int i, float mean, float factor) {
-        return load(row, i).sub(mean).mul(factor);
+    private static void normalize(Row row, float mean, float factor, Row result) {
+        for (int i = 0; i < row.width; i += COUNT) {
+            store(load(row, i).sub(mean).mul(factor), result, i);
+        }
+    }
+
+    private static void modulate(Row row, float mean, float factor, Row scale, Row shift, Row result) {
+        for (int i = 0; i < row.width; i += COUNT) {
+            FloatVector value = load(row, i).sub(mean).mul(factor);
+            store(load(scale, i).add(1f).fma(value, load(shift, i)), result, i);
+        }
     }
 
     /** @param weight one value for each channel of a group */
