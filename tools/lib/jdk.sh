@@ -78,13 +78,16 @@ find_java() {
 find_maven() {
     local version major minor
     maven=$1/tools/mvnw
-    command -v mvn >/dev/null || return 0
     version=$(JAVA_HOME=$java_home mvn -v 2>/dev/null | sed -n 's/.*Apache Maven \([0-9][0-9.]*\).*/\1/p')
     IFS=. read -r major minor _ <<EOF
-$version
+${version:-0}
 EOF
-    case $major.${minor:-} in *[!0-9.]* | .* | *.) return 0 ;; esac
+    minor=${minor:-0}
     if [ "$major" -gt 3 ] || { [ "$major" -eq 3 ] && [ "$minor" -ge 8 ]; }; then
         maven=mvn
+    elif ! command -v unzip >/dev/null; then
+        # the wrapper would take another archive, whose checksum is not the one it knows
+        echo "kleinscope: building needs Maven 3.8 or later, or unzip to unpack one: install either." >&2
+        exit 3
     fi
 }

@@ -36,6 +36,12 @@ class NoNetworkSystemCallTest {
     }
 
     @Test
+    void normsMakesNoSystemCallToTheNetwork() throws Exception {
+        assertEquals(List.of(), traced(Main.class.getName(), "norms", "--size", "32x32", "--steps", "1", "--seeds", "1",
+                "--max-tokens", "32", "--out", folder.resolve("norms").toString()));
+    }
+
+    @Test
     void doctorNeedsNoNetworkInterface() throws Exception {
         assumeTrue(run(List.of("unshare", "-rn", "true")) == 0, "skipped: no unshare here");
         assertEquals(0, run(command(List.of("unshare", "-rn"), Main.class.getName(), "doctor")));

@@ -18,9 +18,11 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 class NoNetworkTest {
 
@@ -67,6 +69,14 @@ class NoNetworkTest {
             }
         });
         assertTrue(attempts.toString().contains(ADDRESS), attempts.toString());
+    }
+
+    @Test
+    void normsReachesForNothing(@TempDir Path folder) throws Exception {
+        int status = NetworkWatch.during(() -> Main.run(new PrintWriter(new StringWriter()), new PrintWriter(new StringWriter()),
+                "norms", "--size", "32x32", "--steps", "1", "--seeds", "1", "--max-tokens", "32", "--out", folder.toString()));
+        assertEquals(0, status);
+        assertTrue(Files.size(folder.resolve("norms.csv")) > 1000);
     }
 
     @Test

@@ -55,7 +55,7 @@ public record NormsRun(Klein klein, String safe, String extreme, Denoising denoi
 
     /** Denoises one prompt from one noise. */
     void denoise(Encoded prompt, HostTensor noise, Observer observer, Consumer<String> progress, String what) {
-        denoising.run(klein.ops(), klein.dit(), noise, prompt.embeds(), prompt.negativeEmbeds(), List.of(), observer,
+        klein.denoise(denoising, noise, prompt.embeds(), prompt.negativeEmbeds(), List.of(), observer,
                 (step, latents) -> progress.accept(prompt.label() + what + ", step " + (step + 1)));
     }
 

@@ -2,6 +2,7 @@ package dev.kleinscope.analysis;
 
 import dev.kleinscope.probe.Observer;
 import dev.kleinscope.probe.Pass;
+import dev.kleinscope.probe.Point;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Tensor;
 import java.util.ArrayList;
@@ -85,11 +86,14 @@ public final class OriginalProtocol {
         private final Map<String, List<Double>> norms = new LinkedHashMap<>();
 
         Hook(NormsRun run) {
-            for (int i = 0; i < run.klein().dit().config().doubleBlocks(); i++) {
-                layers.put("transformer_blocks." + i + ".txt", "DoubleStream_Layer_" + i);
-            }
-            for (int i = 0; i < run.klein().dit().config().singleBlocks(); i++) {
-                layers.put("single_transformer_blocks." + i, "SingleStream_Layer_" + i);
+            int doubles = 0;
+            int singles = 0;
+            for (Point point : run.klein().points().points()) {
+                if (point.role() == Point.Role.BLOCK && point.rows() == Point.Rows.TXT) {
+                    layers.put(point.name(), "DoubleStream_Layer_" + doubles++);
+                } else if (point.role() == Point.Role.BLOCK && point.rows() == Point.Rows.JOINT) {
+                    layers.put(point.name(), "SingleStream_Layer_" + singles++);
+                }
             }
             layers.values().forEach(layer -> norms.put(layer, new ArrayList<>()));
         }

@@ -9,7 +9,7 @@ import java.util.Map;
  * @param safe the safe prompt
  * @param extreme the extreme prompt
  * @param blocks probe points of block outputs in order of computation, for instance {@code transformer_blocks.0.img},
- *     {@code transformer_blocks.0.txt}, ..., {@code single_transformer_blocks.19}
+ *     {@code transformer_blocks.0.txt}, ..., {@code single_transformer_blocks.19}; all points if no block output was measured
  * @param branches other measured points, in order of computation
  * @param rows every measured number
  * @param contrasts extreme against safe

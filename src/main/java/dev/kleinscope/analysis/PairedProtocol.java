@@ -12,6 +12,7 @@ import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.function.Consumer;
+import java.util.function.Predicate;
 import java.util.stream.Collectors;
 
 /** One pair of prompts under shared noise: every measure at every block, step and stream. */
@@ -31,16 +32,19 @@ public final class PairedProtocol {
         List<NormRow> rows = new ArrayList<>();
         List<NormsRun.Encoded> prompts = run.encode(progress);
         noises.forEach((seed, noise) -> prompts.forEach(prompt -> run.denoise(prompt, noise,
-                new NormsObserver(prompt.label(), seed, prompt.groups(), run.klein().dit().points(), points, rows),
+                new NormsObserver(prompt.label(), seed, prompt.groups(), run.klein().points(), points, rows),
                 progress, ", seed " + seed)));
 
         List<Contrast> contrasts = contrasts(rows);
-        return new PairedNorms(run.safe(), run.extreme(), names(points, true), names(points, false), List.copyOf(rows), contrasts,
-                tokens(run, prompts, noises.firstEntry().getValue()), parameters, finding(contrasts), limits(prompts, noises.size()));
+        boolean anyBlock = points.stream().anyMatch(point -> point.role() == Point.Role.BLOCK);
+        List<String> blocks = names(points, point -> !anyBlock || point.role() == Point.Role.BLOCK);
+        List<String> others = names(points, point -> anyBlock && point.role() != Point.Role.BLOCK);
+        return new PairedNorms(run.safe(), run.extreme(), blocks, others, List.copyOf(rows), contrasts,
+                tokens(run, prompts, noises.firstEntry().getValue()), parameters, finding(contrasts, blocks), limits(prompts, noises.size()));
     }
 
-    private static List<String> names(Set<Point> points, boolean blocks) {
-        return points.stream().filter(point -> (point.role() == Point.Role.BLOCK) == blocks).map(Point::name).toList();
+    private static List<String> names(Set<Point> points, Predicate<Point> wanted) {
+        return points.stream().filter(wanted).map(Point::name).toList();
     }
 
     private static Map<String, long[]> tokens(NormsRun run, List<NormsRun.Encoded> prompts, HostTensor noise) {
@@ -85,12 +89,12 @@ public final class PairedProtocol {
         return List.copyOf(contrasts);
     }
 
-    private static String finding(List<Contrast> contrasts) {
-        String image = largest(contrasts, "image", Measure.MEDIAN_NORM);
-        String update = largest(contrasts, "image", Measure.UPDATE);
-        String prompt = largest(contrasts, "prompt", Measure.MEDIAN_NORM);
+    private static String finding(List<Contrast> contrasts, List<String> blocks) {
+        String image = largest(contrasts, blocks, "image", Measure.MEDIAN_NORM);
+        String update = largest(contrasts, blocks, "image", Measure.UPDATE);
+        String prompt = largest(contrasts, blocks, "prompt", Measure.MEDIAN_NORM);
         if (image == null && prompt == null) {
-            return "No block output was measured, so the two prompts are not compared; see the table for the points that were.";
+            return "No stream of image or prompt tokens was measured, so the two prompts are compared in the table alone.";
         }
         StringBuilder text = new StringBuilder("From the same noise, the extreme prompt");
         text.append(image == null ? "" : " changes the image stream's median token norm most at " + image
@@ -99,9 +103,10 @@ public final class PairedProtocol {
         return text.append(". This describes one pair; it is no test.").toString();
     }
 
-    private static String largest(List<Contrast> contrasts, String stream, Measure measure) {
+    private static String largest(List<Contrast> contrasts, List<String> blocks, String stream, Measure measure) {
         return contrasts.stream()
-                .filter(contrast -> contrast.stream().equals(stream) && contrast.measure() == measure && Double.isFinite(contrast.d()))
+                .filter(contrast -> contrast.stream().equals(stream) && contrast.measure() == measure && Double.isFinite(contrast.d())
+                        && blocks.contains(contrast.point()))
                 .max(Comparator.comparingDouble(contrast -> Math.abs(contrast.d())))
                 .map(contrast -> String.format(Locale.ROOT, "%s, step %d (%+.1f%%)", contrast.point(), contrast.step() + 1,
                         100 * Math.expm1(contrast.d())))

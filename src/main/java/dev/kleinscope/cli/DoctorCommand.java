@@ -45,7 +45,7 @@ final class DoctorCommand implements Callable<Integer> {
         }
         row(console, "GPU", gpu(doctor.gpu()));
         row(console, "cache", doctor.cache().folder() + (doctor.cache().writable() ? "" : " (cannot be written)"));
-        row(console, "model", "none by default: name a folder on the command line");
+        row(console, "model", "by default the bundled miniature, " + ModelOptions.bundled());
         row(console, "backend", "auto uses " + doctor.backend());
     }
 

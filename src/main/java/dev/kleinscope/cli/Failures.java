@@ -5,6 +5,7 @@ import dev.kleinscope.weights.ModelException;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.io.UncheckedIOException;
 import java.nio.channels.ClosedByInterruptException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
@@ -41,6 +42,7 @@ record Failures(int exitCode, String message) {
             case NoSuchFileException e -> new Failures(ExitCodes.BAD_INPUT, e.getFile() + ": no such file or folder");
             case AccessDeniedException e -> new Failures(ExitCodes.BAD_INPUT, e.getFile() + ": permission denied");
             case FileSystemException e -> new Failures(ExitCodes.BAD_INPUT, e.getMessage());
+            case UncheckedIOException e when known(e.getCause()) == null -> new Failures(ExitCodes.BAD_INPUT, e.getMessage());
             case OutOfMemoryError e -> new Failures(ExitCodes.UNAVAILABLE, outOfMemory(e));
             case InternalError e when mappedFileFault(e) -> new Failures(ExitCodes.BAD_INPUT, MODEL_CHANGED);
             default -> null;

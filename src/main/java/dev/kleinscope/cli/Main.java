@@ -24,6 +24,9 @@ import picocli.CommandLine.UnmatchedArgumentException;
         subcommands = {
             NormsCommand.class,
             ValidateCommand.class,
+            InspectCommand.class,
+            SynthCommand.class,
+            BenchCommand.class,
             DoctorCommand.class,
             AutoComplete.GenerateCompletion.class,
             HelpCommand.class,
@@ -149,11 +152,20 @@ public final class Main implements Runnable {
     private static int usage(ParameterException e) {
         CommandLine failed = e.getCommandLine();
         String command = failed.getCommandSpec().qualifiedName();
-        failed.getErr().println(failed.getColorScheme().errorText("kleinscope: " + e.getMessage()));
+        failed.getErr().println(failed.getColorScheme().errorText("kleinscope: " + what(e)));
         UnmatchedArgumentException.printSuggestions(e, failed.getErr());
         failed.getErr().println("See: " + command + " --help");
         failed.getErr().flush();
         return ExitCodes.BAD_INPUT;
+    }
+
+    private static String what(ParameterException e) {
+        if (e instanceof UnmatchedArgumentException unmatched
+                && !unmatched.isUnknownOption()
+                && !e.getCommandLine().getSubcommands().isEmpty()) {
+            return "there is no command '" + unmatched.getUnmatched().getFirst() + "'";
+        }
+        return e.getMessage();
     }
 
     private int report(Throwable thrown, CommandLine failed) {

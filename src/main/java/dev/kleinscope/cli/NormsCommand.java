@@ -10,6 +10,7 @@ import dev.kleinscope.analysis.PairedProtocol;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.pipeline.Denoising;
 import dev.kleinscope.pipeline.Klein;
+import dev.kleinscope.pipeline.PromptTokenizer;
 import dev.kleinscope.pipeline.Schedule;
 import dev.kleinscope.probe.Point;
 import dev.kleinscope.report.NormsCsv;
@@ -137,6 +138,10 @@ final class NormsCommand implements Callable<Integer> {
         if (safe.isBlank() || extreme.isBlank()) {
             throw new UserInputException("--" + (safe.isBlank() ? "safe" : "extreme") + ": the prompt is empty; write one");
         }
+        if (!PromptTokenizer.encodable(safe) || !PromptTokenizer.encodable(extreme)) {
+            throw new UserInputException("--" + (PromptTokenizer.encodable(safe) ? "extreme" : "safe")
+                    + ": the prompt is not valid UTF-8; write it in a terminal whose locale is UTF-8");
+        }
         requireRange("--max-tokens", maxTokens, 16, MAX_TOKENS);
         if (steps != null) {
             requireRange("--steps", steps, 1, Schedule.MAX_STEPS);
@@ -190,12 +195,12 @@ final class NormsCommand implements Callable<Integer> {
     private Set<Point> select(Klein klein) {
         if (points != null) {
             try {
-                return klein.dit().points().select(points);
+                return klein.points().select(points);
             } catch (IllegalArgumentException e) {
                 throw new UserInputException("--points: " + e.getMessage());
             }
         }
-        Set<Point> selected = new java.util.LinkedHashSet<>(klein.dit().points().points());
+        Set<Point> selected = new java.util.LinkedHashSet<>(klein.points().points());
         selected.removeIf(point -> point.role() != Point.Role.BLOCK && point.role() != Point.Role.BRANCH);
         return selected;
     }
@@ -233,7 +238,7 @@ final class NormsCommand implements Callable<Integer> {
         parameters.put("extreme", extreme);
         parameters.put("model", model.name());
         parameters.put("weights", klein.identity());
-        parameters.put("backend", klein.ops().describe());
+        parameters.put("backend", klein.backend());
         parameters.put("precision", "f32");
         parameters.put("steps", run.denoising().steps());
         parameters.put("distilled", run.denoising().distilled());

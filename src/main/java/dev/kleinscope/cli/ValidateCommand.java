@@ -1,8 +1,11 @@
 package dev.kleinscope.cli;
 
 import dev.kleinscope.ops.Ops;
+import dev.kleinscope.pipeline.ClipScorer;
 import dev.kleinscope.pipeline.Klein;
+import dev.kleinscope.pipeline.validate.ClipCase;
 import dev.kleinscope.pipeline.validate.DitCase;
+import dev.kleinscope.pipeline.validate.PipelineCase;
 import dev.kleinscope.pipeline.validate.ReferenceCase;
 import dev.kleinscope.pipeline.validate.TensorCheck;
 import dev.kleinscope.pipeline.validate.TextEncoderCase;
@@ -45,7 +48,8 @@ final class ValidateCommand implements Callable<Integer> {
     }
 
     /** Largest relative L2 distance by kind, in f32 on the host backends. */
-    private static final Map<String, Double> TOLERANCES = Map.of("dit", 5e-5, "text-encoder", 1e-6, "vae", 1e-5);
+    private static final Map<String, Double> TOLERANCES = Map.of("dit", 5e-5, "text-encoder", 1e-6, "vae", 1e-4, "pipeline", 1e-4,
+            "clip", 1e-5);
 
     @Mixin
     private ModelOptions model;
@@ -100,10 +104,10 @@ final class ValidateCommand implements Callable<Integer> {
             if (!output.json()) {
                 console.result("backend " + ops.describe());
                 console.result("precision " + precision + "; tolerance, relative L2: "
-                        + (rtol != null ? rtol + " (--rtol)" : "dit 5e-5, text-encoder 1e-6, vae 1e-5"));
+                        + (rtol != null ? rtol + " (--rtol)" : "dit 5e-5, text-encoder 1e-6, vae 1e-4, pipeline 1e-4, clip 1e-5"));
             }
             for (Path file : cases) {
-                Outcome outcome = run(file, klein, files);
+                Outcome outcome = run(file, klein, files, ops);
                 outcomes.add(outcome);
                 progress.step(file.getFileName().toString());
                 if (!output.json()) {
@@ -114,21 +118,29 @@ final class ValidateCommand implements Callable<Integer> {
         return conclude(outcomes, console);
     }
 
-    private Outcome run(Path file, Klein klein, ModelFiles files) {
+    private Outcome run(Path file, Klein klein, ModelFiles files, Ops ops) {
         String kind = null;
         try (ReferenceCase reference = ReferenceCase.open(file)) {
             kind = reference.kind();
             List<TensorCheck> checks = switch (kind) {
-                case "dit" -> DitCase.run(reference, klein.dit(), klein.ops());
+                case "dit" -> DitCase.run(reference, klein.dit(), ops);
                 case "text-encoder" -> TextEncoderCase.run(reference, klein.textEncoder(),
-                        files.has(ComponentKind.TOKENIZER) ? klein.tokenizer() : null, klein.ops());
-                case "vae" -> VaeCase.run(reference, klein.vae(), klein.ops());
+                        files.has(ComponentKind.TOKENIZER) ? klein.tokenizer() : null, ops);
+                case "vae" -> VaeCase.run(reference, klein.vae(), ops);
+                case "pipeline" -> PipelineCase.run(reference, klein);
+                case "clip" -> clip(reference, files, ops);
                 default -> throw new ModelException(file + " is of kind \"" + (kind.length() > 40 ? kind.substring(0, 40) + "..." : kind)
                         + "\"; this version validates " + TOLERANCES.keySet().stream().sorted().toList());
             };
             return outcome(file, kind, checks);
         } catch (ModelException e) {
             return new Outcome(file.toString(), kind, 0, false, 0, null, null, e.getMessage(), List.of());
+        }
+    }
+
+    private static List<TensorCheck> clip(ReferenceCase reference, ModelFiles files, Ops ops) {
+        try (ClipScorer scorer = new ClipScorer(files, ops)) {
+            return ClipCase.run(reference, scorer.clip(), scorer.hasPixels() ? scorer.pixels() : null, ops);
         }
     }
 

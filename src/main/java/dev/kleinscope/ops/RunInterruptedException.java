@@ -1,15 +1,11 @@
 package dev.kleinscope.ops;
 
-/** The run was asked to stop, and did so between two operations. */
-public class RunInterruptedException extends RuntimeException {
+/** The thread that called an operation was interrupted; its result is incomplete. The interrupt status stays set. */
+public final class RunInterruptedException extends RuntimeException {
 
-    private static final long serialVersionUID = 1L;
+    private static final long serialVersionUID = 1;
 
     public RunInterruptedException(String message) {
         super(message);
-    }
-
-    public RunInterruptedException(String message, Throwable cause) {
-        super(message, cause);
     }
 }

@@ -58,12 +58,12 @@ public record Denoising(int steps, double guidance, boolean distilled) {
         HostTensor latents = Latents.pack(noise);
         PositionIds txtIds = PositionIds.text((int) promptEmbeds.shape().dim(1));
         PositionIds imgIds = imageIds(height, width, references);
-        try (Frame run = ops.frame()) {
+        try (Frame _ = ops.frame()) {
             Tensor cond = ops.input(promptEmbeds);
             Tensor uncond = guided() ? ops.input(negativeEmbeds) : null;
             Rope rope = dit.rope(ops, txtIds, imgIds);
             for (int step = 0; step < steps; step++) {
-                try (Frame frame = ops.frame()) {
+                try (Frame _ = ops.frame()) {
                     Tensor x = ops.input(latents);
                     Tensor tokens = references.isEmpty() ? x : ops.input(withReferences(latents, references));
                     float[] t = repeat(schedule.timestep(step) / 1000f, latents);

@@ -8,10 +8,13 @@ import dev.kleinscope.model.vae.Vae;
 import dev.kleinscope.model.vae.VaeConfig;
 import dev.kleinscope.ops.Frame;
 import dev.kleinscope.ops.Ops;
+import dev.kleinscope.probe.Observer;
+import dev.kleinscope.probe.PointCatalog;
 import dev.kleinscope.probe.Probes;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.weights.ComponentKind;
+import dev.kleinscope.weights.Fingerprint;
 import dev.kleinscope.weights.ModelComponent;
 import dev.kleinscope.weights.ModelFiles;
 import dev.kleinscope.weights.WeightSource;
@@ -44,16 +47,12 @@ public final class Klein implements AutoCloseable {
         this.ops = ops;
     }
 
-    public Ops ops() {
-        return ops;
-    }
-
     /** Whether the model says that it was distilled; null if it does not tell. */
     public Boolean distilled() {
         return files.isDistilled();
     }
 
-    /** What was opened: each component's place and the hash of its weights' headers. */
+    /** What was opened: each component's place and the {@link Fingerprint} of its weights. */
     public Map<String, Object> identity() {
         return new LinkedHashMap<>(identity);
     }
@@ -87,6 +86,22 @@ public final class Klein implements AutoCloseable {
         return dit;
     }
 
+    /** What can be watched of the transformer. */
+    public PointCatalog points() {
+        return dit().points();
+    }
+
+    /** What the run computes on, for people. */
+    public String backend() {
+        return ops.describe();
+    }
+
+    /** Draws latents with this model's transformer; see {@link Denoising#run}. */
+    public HostTensor denoise(Denoising denoising, HostTensor noise, HostTensor promptEmbeds, HostTensor negativeEmbeds,
+            List<HostTensor> references, Observer observer, Denoising.StepListener listener) {
+        return denoising.run(ops, dit(), noise, promptEmbeds, negativeEmbeds, references, observer, listener);
+    }
+
     /** @throws dev.kleinscope.weights.ModelException if there is none or its weights do not fit */
     public Vae vae() {
         if (vae == null) {
@@ -97,12 +112,29 @@ public final class Klein implements AutoCloseable {
         return vae;
     }
 
+    /** This model's pictures: decoding, and reference images. */
+    public Pictures pictures() {
+        return new Pictures(ops, vae());
+    }
+
     /** Prompt embeddings [1, tokens, 3 * hidden]. */
     public HostTensor encode(Prompt prompt) {
         TextEncoder encoder = textEncoder();
-        try (Frame frame = ops.frame()) {
+        try (Frame _ = ops.frame()) {
             return encoder.forward(ops, new int[][] {prompt.ids()}, new long[] {prompt.groups().valid()}, Probes.NONE).toHost();
         }
+    }
+
+    /** {@code (1 - alpha) from + alpha to}. */
+    public HostTensor blend(HostTensor from, HostTensor to, double alpha) {
+        try (Frame _ = ops.frame()) {
+            return ops.lerp(ops.input(from), ops.input(to), alpha).toHost();
+        }
+    }
+
+    /** Whether prompts can be encoded. */
+    public boolean hasTextEncoder() {
+        return files.has(ComponentKind.TEXT_ENCODER) && files.has(ComponentKind.TOKENIZER);
     }
 
     /** Shape of the latents of a picture. */
@@ -113,7 +145,7 @@ public final class Klein implements AutoCloseable {
     private WeightSource open(ModelComponent component, String name) {
         WeightSource source = component.open();
         sources.add(source);
-        identity.put(name, Map.of("path", component.location().toAbsolutePath().toString(), "header_sha256", source.headerHash()));
+        identity.put(name, Map.of("path", component.location().toAbsolutePath().toString(), "fingerprint", Fingerprint.of(source)));
         return source;
     }
 

@@ -2,9 +2,7 @@ package dev.kleinscope.pipeline;
 
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
 import dev.kleinscope.weights.ModelException;
-import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 
@@ -18,7 +16,6 @@ public final class PromptTokenizer implements AutoCloseable {
     private static final String BEFORE = "<|im_start|>user\n";
     private static final String AFTER = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n";
     private static final String PAD = "<|endoftext|>";
-    private static final long MAX_FILE_BYTES = 256L << 20;
 
     private final HuggingFaceTokenizer tokenizer;
     private final int padId;
@@ -41,30 +38,17 @@ public final class PromptTokenizer implements AutoCloseable {
      * @throws ModelException if there is none, or it is no tokenizer
      */
     public static PromptTokenizer open(Path location) {
-        Path file = Files.isDirectory(location) ? location.resolve("tokenizer.json") : location;
-        try {
-            if (!Files.isRegularFile(file)) {
-                throw new ModelException("no tokenizer at " + file + "; a model folder has tokenizer/tokenizer.json");
-            }
-            if (Files.size(file) > MAX_FILE_BYTES) {
-                throw new ModelException(file + " has " + Files.size(file) + " bytes; a tokenizer.json has at most " + MAX_FILE_BYTES);
-            }
-            TokenizerLibrary.prepare();
-            return new PromptTokenizer(HuggingFaceTokenizer.builder().optTokenizerPath(file).optPadding(false)
-                    .optTruncation(false).build(), file);
-        } catch (IOException e) {
-            throw new ModelException("cannot read " + file + ": " + e.getMessage(), e);
-        } catch (RuntimeException e) {
-            if (e instanceof ModelException) {
-                throw e;
-            }
-            throw new ModelException(file + " is not a tokenizer that can be read: " + e.getMessage(), e);
-        }
+        return TokenizerFile.open(location, PromptTokenizer::new);
     }
 
     /** Ids of a text, special tokens recognised, nothing added. */
     public int[] encode(String text) {
         return Arrays.stream(tokenizer.encode(text).getIds()).mapToInt(Math::toIntExact).toArray();
+    }
+
+    /** Whether a text is Unicode that was read without loss. */
+    public static boolean encodable(String text) {
+        return text.indexOf('\uFFFD') < 0 && StandardCharsets.UTF_8.newEncoder().canEncode(text);
     }
 
     /**
@@ -74,8 +58,8 @@ public final class PromptTokenizer implements AutoCloseable {
      * @throws IllegalArgumentException if the prompt is not valid Unicode
      */
     public Prompt prompt(String text, int maxTokens) {
-        if (text.indexOf('\uFFFD') >= 0 || !StandardCharsets.UTF_8.newEncoder().canEncode(text)) {
-            throw new IllegalArgumentException("the prompt is not valid UTF-8 text: write it in UTF-8, in a terminal whose locale is UTF-8");
+        if (!encodable(text)) {
+            throw new IllegalArgumentException("the prompt is not valid UTF-8");
         }
         int[] all = encode(BEFORE + text + AFTER);
         int[] ids = Arrays.copyOf(all, maxTokens);

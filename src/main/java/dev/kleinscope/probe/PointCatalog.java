@@ -17,17 +17,24 @@ import java.util.regex.Pattern;
  */
 public final class PointCatalog {
 
-    private record Alias(Pattern pattern, String canonical) {
+    /** A way to write a name, and back: {@code point} matches canonical names, which {@code alias} rewrites. */
+    private record Alias(Pattern pattern, String canonical, Pattern point, String alias) {
+
+        static Alias of(String pattern, String canonical, String point, String alias) {
+            return new Alias(Pattern.compile(pattern), canonical, Pattern.compile(point), alias);
+        }
     }
 
     private static final List<Alias> ALIASES = List.of(
-            new Alias(Pattern.compile("DoubleStream_Layer_([0-9]+|\\*)"), "transformer_blocks.$1.txt"),
-            new Alias(Pattern.compile("SingleStream_Layer_([0-9]+|\\*)"), "single_transformer_blocks.$1"),
-            new Alias(Pattern.compile("double_blocks\\.(.*)"), "transformer_blocks.$1"),
-            new Alias(Pattern.compile("single_blocks\\.(.*)"), "single_transformer_blocks.$1"),
-            new Alias(Pattern.compile("img_in"), "x_embedder"),
-            new Alias(Pattern.compile("txt_in"), "context_embedder"),
-            new Alias(Pattern.compile("final_layer.linear"), "proj_out"));
+            Alias.of("DoubleStream_Layer_([0-9]+|\\*)", "transformer_blocks.$1.txt",
+                    "transformer_blocks\\.([0-9]+)\\.txt", "DoubleStream_Layer_$1"),
+            Alias.of("SingleStream_Layer_([0-9]+|\\*)", "single_transformer_blocks.$1",
+                    "single_transformer_blocks\\.([0-9]+)", "SingleStream_Layer_$1"),
+            Alias.of("double_blocks\\.(.*)", "transformer_blocks.$1", "transformer_blocks\\.(.*)", "double_blocks.$1"),
+            Alias.of("single_blocks\\.(.*)", "single_transformer_blocks.$1", "single_transformer_blocks\\.(.*)", "single_blocks.$1"),
+            Alias.of("img_in", "x_embedder", "x_embedder", "img_in"),
+            Alias.of("txt_in", "context_embedder", "context_embedder", "txt_in"),
+            Alias.of("final_layer\\.linear", "proj_out", "proj_out", "final_layer.linear"));
 
     private final List<Point> points;
 
@@ -51,6 +58,12 @@ public final class PointCatalog {
         return name;
     }
 
+    /** Other names under which {@link #select} finds a point. */
+    public static List<String> aliases(Point point) {
+        return ALIASES.stream().map(alias -> alias.point.matcher(point.name()).matches()
+                ? alias.point.matcher(point.name()).replaceFirst(alias.alias) : "").filter(name -> !name.isEmpty()).toList();
+    }
+
     /**
      * Points that names, aliases and globs select, in the order of computation.
      *
@@ -63,7 +76,7 @@ public final class PointCatalog {
             Pattern pattern = pattern(canonical);
             List<Point> found = points.stream().filter(point -> pattern.matcher(point.name()).matches()).toList();
             if (found.isEmpty()) {
-                throw new IllegalArgumentException("no probe point is called \"" + glob + "\"; near it: "
+                throw new IllegalArgumentException("no probe point is called \"" + shortened(glob) + "\"; near it: "
                         + String.join(", ", nearest(canonical)) + ". The inspect command lists all " + points.size());
             }
             selected.addAll(found);
@@ -89,10 +102,14 @@ public final class PointCatalog {
     }
 
     private List<String> nearest(String name) {
-        String text = name.length() > 100 ? name.substring(0, 100) : name;
+        String text = shortened(name);
         List<String> sorted = new ArrayList<>(points.stream().map(Point::name).toList());
         sorted.sort(Comparator.comparingInt(point -> distance(point, text)));
         return sorted.subList(0, Math.min(3, sorted.size()));
+    }
+
+    private static String shortened(String name) {
+        return name.length() > 100 ? name.substring(0, 100) + "..." : name;
     }
 
     /** Levenshtein distance. */

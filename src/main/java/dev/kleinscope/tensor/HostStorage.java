@@ -36,6 +36,15 @@ public final class HostStorage implements Storage {
         return freedBy;
     }
 
+    /**
+     * One element, not rounded to f32; 64-bit integers are rounded to f64.
+     *
+     * @throws UnsupportedOperationException for packed and complex types
+     */
+    public double value(DType dtype, long index) {
+        return Elements.get(segment(), dtype, index);
+    }
+
     @Override
     public void read(DType dtype, long offset, int count, float[] target, int targetOffset) {
         Elements.read(segment(), dtype, offset, count, target, targetOffset);

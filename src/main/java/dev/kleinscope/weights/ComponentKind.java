@@ -22,12 +22,17 @@ public enum ComponentKind {
     }
 
     /** Its subfolder in a model folder, and its key in {@code model_index.json}. */
-    String folder() {
+    public String folder() {
         return folder;
     }
 
     String config() {
         return config;
+    }
+
+    /** Whether it has weights, and not only a configuration. */
+    public boolean hasWeights() {
+        return weights != null;
     }
 
     /** Names its weights may have, the preferred first; empty if it has none. */

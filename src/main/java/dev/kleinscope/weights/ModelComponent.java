@@ -40,6 +40,17 @@ public record ModelComponent(ComponentKind kind, Path location, JsonNode config)
         }
     }
 
+    /**
+     * Another JSON object of its folder, such as {@code preprocessor_config.json}.
+     *
+     * @return null if there is no such file
+     * @throws ModelException if it cannot be read, exceeds 10 MB or holds something else
+     */
+    public JsonNode json(String fileName) {
+        Path file = location.resolve(fileName);
+        return Files.isDirectory(location) && (Files.exists(file) || Files.isSymbolicLink(file)) ? JsonFile.read(file) : null;
+    }
+
     /** Opens a .safetensors file or an index of several. */
     static WeightSource openFile(Path file) {
         return file.toString().endsWith(".json") ? ShardedSafetensors.open(file) : Safetensors.open(file);

@@ -12,7 +12,7 @@ import tools.jackson.databind.JsonNode;
 /** Where a model's components lie: in a folder as diffusers writes it, in a folder of one component, or in a single file. */
 public final class ModelFiles {
 
-    private static final String INDEX = "model_index.json";
+    static final String INDEX = "model_index.json";
 
     private final Path origin;
     private final Map<ComponentKind, ModelComponent> components;

@@ -2,8 +2,8 @@ package dev.kleinscope.weights;
 
 import java.util.Locale;
 
-/** Wording shared by the messages of this package. */
-final class Text {
+/** Wording shared by messages about files. */
+public final class Text {
 
     private static final int LONGEST = 120;
 
@@ -11,7 +11,7 @@ final class Text {
     }
 
     /** A name out of a file, fit to be printed: shortened, control characters and lone surrogates replaced. */
-    static String quote(String name) {
+    public static String quote(String name) {
         StringBuilder text = new StringBuilder();
         name.codePoints().limit(LONGEST).forEach(c -> {
             int type = Character.getType(c);
@@ -24,7 +24,7 @@ final class Text {
     }
 
     /** A size in bytes with its unit: exact below a kilobyte, else with the bytes and a rounded size. */
-    static String bytes(long bytes) {
+    public static String bytes(long bytes) {
         if (bytes < 1_000_000) {
             return bytes + " bytes";
         }

@@ -91,6 +91,13 @@ class MainTest {
     }
 
     @Test
+    void anUnknownCommandIsNamedAndTheLikelyOneOffered() {
+        assertEquals(ExitCodes.BAD_INPUT, run("docter"));
+        assertTrue(err.toString().startsWith("kleinscope: there is no command 'docter'"), err.toString());
+        assertTrue(err.toString().contains("Did you mean: kleinscope doctor"), err.toString());
+    }
+
+    @Test
     void noCommandIsBadUsage() {
         assertEquals(ExitCodes.BAD_INPUT, run());
         assertEquals("", out.toString());

@@ -219,7 +219,7 @@ final class LinearKernel {
                 case F32 -> packF32(segment, element, count, pack, to);
                 default -> {
                     read(tensor, segment, element, count, rowValues);
-                    packF32(MemorySegment.ofArray(rowValues), 0, count, pack, to);
+                    interleave(rowValues, count, pack, to);
                 }
             }
         }
@@ -258,6 +258,17 @@ final class LinearKernel {
         }
         for (int i = 0; i < count; i++) {
             values[i] = Float.float16ToFloat(segment.get(Lanes.SHORT, (element + i) * Short.BYTES));
+        }
+    }
+
+    private static void interleave(float[] values, int count, float[] pack, int to) {
+        int steps = count / COUNT;
+        for (int step = 0; step < steps; step++) {
+            FloatVector.fromArray(FLOATS, values, step * COUNT).intoArray(pack, to + step * (TILE * COUNT));
+        }
+        if (count % COUNT != 0) {
+            zero(pack, to, steps, steps + 1);
+            System.arraycopy(values, steps * COUNT, pack, to + steps * (TILE * COUNT), count % COUNT);
         }
     }
 

@@ -68,6 +68,11 @@ public final class TextEncoder {
         return STATES.size() * config.hidden();
     }
 
+    /** Layers up to the last state that prompt embeddings are made of; a checkpoint must have them. */
+    public static int layersNeeded() {
+        return STATES.getLast();
+    }
+
     /** Points this model reports, with their shapes for people. */
     public static PointCatalog points(Qwen3Config config) {
         List<Point> points = new ArrayList<>();

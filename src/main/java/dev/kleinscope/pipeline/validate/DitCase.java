@@ -28,7 +28,7 @@ public final class DitCase {
         PositionIds txtIds = ids(reference, "in.txt_ids");
         PositionIds imgIds = ids(reference, "in.img_ids");
         CaseObserver observer = new CaseObserver(reference, "act.");
-        try (Frame frame = ops.frame()) {
+        try (Frame _ = ops.frame()) {
             Rope rope = dit.rope(ops, txtIds, imgIds);
             Tensor out = dit.forward(ops, ops.input(latents), ops.input(embeds), timestep, guidance, txtIds, imgIds, rope,
                     Probes.of(observer, 0, Pass.COND));

@@ -45,7 +45,7 @@ public final class TextEncoderCase {
             checks.add(TensorCheck.of(prefix + "input_ids", floats(tokenizer.prompt(prompt, ids.length).ids()), floats(ids)));
         }
         CaseObserver observer = new CaseObserver(reference, prefix);
-        try (Frame frame = ops.frame()) {
+        try (Frame _ = ops.frame()) {
             encoder.forward(ops, new int[][] {ids}, new long[] {valid}, Probes.of(observer, 0, Pass.COND));
         } catch (IllegalArgumentException e) {
             throw new ModelException(reference.path() + " does not fit the model: " + e.getMessage(), e);

@@ -1,0 +1,53 @@
+package dev.kleinscope.pipeline;
+
+import dev.kleinscope.model.vae.Vae;
+import dev.kleinscope.ops.Frame;
+import dev.kleinscope.ops.Ops;
+import dev.kleinscope.probe.Probes;
+import dev.kleinscope.tensor.HostTensor;
+
+/** Latents to pictures and back. Source: diffusers {@code Flux2KleinPipeline}. */
+public final class Pictures {
+
+    /** Working memory a decode may take before it is done in tiles. */
+    public static final long DEFAULT_BUDGET_BYTES = 3L << 30;
+
+    private final Ops ops;
+    private final Vae vae;
+    private final LatentPictures latents;
+
+    public Pictures(Ops ops, Vae vae) {
+        this.ops = ops;
+        this.vae = vae;
+        latents = new LatentPictures(vae);
+    }
+
+    /**
+     * @param normalised latents [1, channels, H/16, W/16], as the denoising loop leaves them
+     * @return planes [1, 3, H, W], 0 to 1
+     */
+    public HostTensor decode(HostTensor normalised) {
+        int height = (int) normalised.shape().dim(2);
+        int width = (int) normalised.shape().dim(3);
+        HostTensor input = latents.fromTokens(Latents.pack(normalised), height, width);
+        try (Frame _ = ops.frame()) {
+            return Planes.unit(vae.decode(ops, ops.input(input), Probes.NONE).toHost());
+        }
+    }
+
+    /**
+     * A reference image as the transformer takes it.
+     *
+     * @return [1, channels, h, w], normalised
+     * @throws ImageException if the image is too small or too long
+     */
+    public HostTensor encode(Image8 image) {
+        HostTensor planes = ReferenceImage.prepare(image);
+        int height = (int) planes.shape().dim(2);
+        int width = (int) planes.shape().dim(3);
+        try (Frame _ = ops.frame()) {
+            HostTensor mean = vae.encode(ops, ops.input(Planes.toChannelsLast(planes)), Probes.NONE).toHost();
+            return Latents.unpack(latents.toTokens(mean), height / 16, width / 16);
+        }
+    }
+}

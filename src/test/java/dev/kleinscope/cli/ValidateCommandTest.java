@@ -1,0 +1,87 @@
+package dev.kleinscope.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.kleinscope.Reference;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.ObjectMapper;
+
+class ValidateCommandTest {
+
+    private static final String MODEL = Reference.TINY_KLEIN.toString();
+    private static final String DIT = Reference.caseFile("dit-tiny-klein-batch2").toString();
+    private static final String TEXT = Reference.caseFile("text-encoder").toString();
+
+    @TempDir
+    private Path folder;
+
+    private final StringWriter out = new StringWriter();
+    private final StringWriter err = new StringWriter();
+
+    private int validate(String... args) {
+        String[] line = new String[args.length + 1];
+        line[0] = "validate";
+        System.arraycopy(args, 0, line, 1, args.length);
+        return Main.run(new PrintWriter(out, true), new PrintWriter(err, true), line);
+    }
+
+    @Test
+    void passingCasesSayToleranceAndWorstTensor() {
+        assertEquals(ExitCodes.OK, validate("-m", MODEL, "--case", DIT, TEXT), out + "\n" + err);
+        assertTrue(out.toString().contains("tolerance"), out.toString());
+        assertTrue(out.toString().contains("worst: "), out.toString());
+        assertEquals("2 of 2 cases pass", out.toString().strip().lines().toList().getLast());
+    }
+
+    @Test
+    void aChangedActivationIsTheFirstDivergence() throws IOException {
+        // one byte of the stored activation flips: bit 30 of a float in the second half of the file's data
+        byte[] bytes = Files.readAllBytes(Path.of(DIT));
+        bytes[bytes.length - 2] ^= 0x40;
+        Path changed = folder.resolve("changed.safetensors");
+        Files.write(changed, bytes);
+        int status = validate("-m", MODEL, "--case", changed.toString(), DIT);
+        assertTrue(status == ExitCodes.FINDING || status == ExitCodes.BAD_INPUT, out.toString());
+        assertTrue(out.toString().strip().endsWith("1 of 2 cases pass") || out.toString().contains("could not be run"), out.toString());
+    }
+
+    @Test
+    void aTighterToleranceFindsTheFirstDivergingPoint() {
+        assertEquals(ExitCodes.FINDING, validate("-m", MODEL, "--case", DIT, "--rtol", "1e-9"));
+        assertTrue(out.toString().contains("first diverging: act.time_guidance_embed"), out.toString());
+        assertEquals("0 of 1 case passes", out.toString().strip().lines().toList().getLast());
+    }
+
+    @Test
+    void jsonHasEveryTensor() {
+        assertEquals(ExitCodes.OK, validate("-m", MODEL, "--case", DIT, "--json", "--backend", "reference"));
+        JsonNode json = new ObjectMapper().readTree(out.toString());
+        assertEquals(1, json.path("passed").asInt());
+        assertEquals(41, json.path("cases").path(0).path("checks").size());
+        assertEquals("reference", json.path("backend").asString());
+    }
+
+    @Test
+    void whatIsNoCaseIsAnErrorAndTheOthersStillRun() throws IOException {
+        Path broken = folder.resolve("broken.safetensors");
+        Files.write(broken, java.util.Arrays.copyOf(Files.readAllBytes(Path.of(DIT)), 5000));
+        assertEquals(ExitCodes.BAD_INPUT, validate("-m", MODEL, "--case", broken.toString(), Reference.caseFile("seed-compat").toString(), DIT));
+        assertTrue(out.toString().contains("broken.safetensors"), out.toString());
+        assertTrue(out.toString().contains("kind \"inputs\""), out.toString());
+        assertTrue(out.toString().strip().endsWith("1 of 3 cases pass; 2 could not be run"), out.toString());
+    }
+
+    @Test
+    void aModelOfAnotherKindIsNamed() {
+        assertEquals(ExitCodes.BAD_INPUT, validate("-m", MODEL + "/text_encoder", "--case", DIT));
+        assertTrue(out.toString().contains("no transformer here"), out.toString());
+    }
+}
