@@ -94,7 +94,7 @@ public final class VaeDecoding {
         float[] picture = new float[Math.toIntExact(x.dim(1) * scale * width * channels)];
         for (TilePlan.Span rows : down) {
             for (TilePlan.Span columns : across) {
-                try (Frame frame = ops.frame()) {
+                try (Frame _ = ops.frame()) {
                     HostTensor window = window(x, plan.stage(), rows, columns, statistics.fixed()).toHost();
                     int windowWidth = (columns.windowTo() - columns.windowFrom()) * scale;
                     int left = columns.from() * scale;
@@ -125,7 +125,7 @@ public final class VaeDecoding {
         TileStatistics statistics = new TileStatistics(earlier);
         for (TilePlan.Span rows : down) {
             for (TilePlan.Span columns : across) {
-                try (Frame frame = ops.frame()) {
+                try (Frame _ = ops.frame()) {
                     window(x, stage, rows, columns, statistics.gather(rows, columns));
                 }
             }

@@ -74,7 +74,7 @@ class VaeDecodingTest {
     }
 
     private float[] whole() {
-        try (Frame frame = ops.frame()) {
+        try (Frame _ = ops.frame()) {
             return vae.decode(ops, ops.input(latents()), Probes.NONE).toHost().values();
         }
     }
