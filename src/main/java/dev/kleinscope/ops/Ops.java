@@ -116,7 +116,7 @@ public interface Ops extends AutoCloseable {
 
     /** GroupNorm of {@code groups} groups by x's own statistics. */
     default void groupNorm(Tensor x, Tensor weight, Tensor bias, long groups, double eps, boolean silu, Tensor out) {
-        try (Frame frame = frame()) {
+        try (Frame _ = frame()) {
             groupNorm(x, groupMoments(x, groups), weight, bias, eps, silu, out);
         }
     }

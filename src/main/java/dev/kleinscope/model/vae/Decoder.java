@@ -54,12 +54,19 @@ public final class Decoder {
      * @return in the caller's frame
      */
     public Tensor stage(Ops ops, int index, Tensor x, GroupNorm.Statistics statistics, Probes probes) {
-        if (index == 0) {
-            return upBlocks.getFirst().residuals(ops, x, statistics);
-        }
         try (Frame frame = ops.frame()) {
-            Tensor h = probes.at(VaePoints.upBlock(index - 1), upBlocks.get(index - 1).upsample(ops, x));
-            return frame.escape(upBlocks.get(index).residuals(ops, h, statistics));
+            Tensor h = x;
+            if (index > 0) {
+                h = probes.at(VaePoints.upBlock(index - 1), upBlocks.get(index - 1).upsample(ops, x));
+            }
+            for (ResidualBlock residual : upBlocks.get(index).residuals()) {
+                Tensor next = residual.forward(ops, h, statistics);
+                if (h.storage() != x.storage()) {
+                    frame.release(h);
+                }
+                h = next;
+            }
+            return frame.escape(h);
         }
     }
 

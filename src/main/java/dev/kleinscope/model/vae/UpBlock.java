@@ -21,15 +21,8 @@ final class UpBlock {
         upsampler = last ? null : weights.conv3x3(name + ".upsamplers.0.conv", out, out);
     }
 
-    /** @param x [batch, height, width, in]. @return [batch, height, width, out], in the caller's frame */
-    Tensor residuals(Ops ops, Tensor x, GroupNorm.Statistics statistics) {
-        try (Frame frame = ops.frame()) {
-            Tensor h = residuals.getFirst().forward(ops, x, statistics);
-            for (ResidualBlock residual : residuals.subList(1, residuals.size())) {
-                h = ResidualBlock.replace(frame, h, residual.forward(ops, h, statistics));
-            }
-            return frame.escape(h);
-        }
+    List<ResidualBlock> residuals() {
+        return residuals;
     }
 
     /** @return [batch, 2 height, 2 width, out] in the caller's frame, or {@code x} itself after the last block */

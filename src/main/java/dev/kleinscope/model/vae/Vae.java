@@ -10,7 +10,8 @@ import dev.kleinscope.weights.WeightSource;
 /**
  * FLUX.2's autoencoder: pictures to latents an eighth their size and back. Source: diffusers {@code AutoencoderKLFlux2}.
  *
- * <p>Pictures and latents are [batch, height, width, channels].
+ * <p>Pictures and latents are [batch, height, width, channels]. They are large: one that an observer is shown may end as
+ * soon as the model needs it no more, which can be before the next point is reported.
  */
 public final class Vae {
 

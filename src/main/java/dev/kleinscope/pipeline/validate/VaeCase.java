@@ -28,7 +28,7 @@ public final class VaeCase {
         CaseObserver observer = new CaseObserver(reference, POINTS, Planes::fromChannelsLast);
         Probes probes = Probes.of(observer, 0, Pass.COND);
         List<TensorCheck> outputs = new ArrayList<>();
-        try (Frame frame = ops.frame()) {
+        try (Frame _ = ops.frame()) {
             outputs.add(output(reference, "out.latent_mean", vae.encode(ops, ops.input(image), probes)));
             outputs.add(output(reference, "out.image", vae.decode(ops, ops.input(latents), probes)));
         } catch (IllegalArgumentException e) {

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.kleinscope.ops.AttentionMask;
+import dev.kleinscope.ops.Conv2d;
 import dev.kleinscope.ops.Frame;
 import dev.kleinscope.ops.Linear;
 import dev.kleinscope.ops.Ops;
@@ -73,6 +74,35 @@ class CpuOpsTest {
             ops.copy(q, batch.reshape(q.dim(0), 64));
             return ops.attention(batch, ops.input(keys), ops.input(values), 2, 2, AttentionMask.NONE);
         });
+    }
+
+    @Test
+    void theNumberOfThreadsChangesNoBitOfAPicture() {
+        HostTensor x = normal(1, 2, 23, 31, 48);
+        Tensor weight = Weights.of(DType.BF16, normal(2, 72, 48, 3, 3));
+        Tensor norm = Weights.of(DType.BF16, normal(3, 72));
+        BiFunction<Ops, Tensor, Tensor> block = (ops, in) -> {
+            Conv2d layer = new Conv2d(ops.convWeight(weight), norm, 1, Conv2d.Padding.around(1));
+            return ops.upsampleNearest2x(ops.groupNorm(ops.conv2d(in, layer), norm, norm, 8, 1e-6, true));
+        };
+        float[] one = run(1, x, block);
+        for (int threads : new int[] {2, 3, 8}) {
+            assertArrayEquals(one, run(threads, x, block), threads + " threads");
+        }
+    }
+
+    @Test
+    void aConvolvedPixelDoesNotDependOnWhatItDoesNotSee() {
+        HostTensor x = normal(1, 1, 40, 21, 130);
+        Tensor weight = Weights.of(DType.F32, normal(2, 65, 130, 3, 3));
+        BiFunction<Ops, Tensor, Tensor> conv = (ops, in) ->
+                ops.conv2d(in, new Conv2d(ops.convWeight(weight), null, 1, Conv2d.Padding.NONE));
+        float[] all = run(2, x, conv);
+        float[] part = run(3, x, (ops, in) -> conv.apply(ops, in.slice(1, 10, 20).slice(2, 4, 11)));
+        for (int row = 0; row < 8; row++) {
+            int from = ((row + 10) * 19 + 4) * 65;
+            assertArrayEquals(Arrays.copyOfRange(all, from, from + 5 * 65), Arrays.copyOfRange(part, row * 5 * 65, (row + 1) * 5 * 65));
+        }
     }
 
     @Test
