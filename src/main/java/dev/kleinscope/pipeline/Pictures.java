@@ -9,16 +9,19 @@ import dev.kleinscope.tensor.HostTensor;
 /** Latents to pictures and back. Source: diffusers {@code Flux2KleinPipeline}. */
 public final class Pictures {
 
-    /** Working memory a decode may take before it is done in tiles. */
+    /** Enough for 1024x1024 as a whole. */
     public static final long DEFAULT_BUDGET_BYTES = 3L << 30;
 
     private final Ops ops;
     private final Vae vae;
+    private final long budgetBytes;
     private final LatentPictures latents;
 
-    public Pictures(Ops ops, Vae vae) {
+    /** @param budgetBytes working memory a decode may take before it is done in tiles */
+    public Pictures(Ops ops, Vae vae, long budgetBytes) {
         this.ops = ops;
         this.vae = vae;
+        this.budgetBytes = budgetBytes;
         latents = new LatentPictures(vae);
     }
 
@@ -30,9 +33,7 @@ public final class Pictures {
         int height = (int) normalised.shape().dim(2);
         int width = (int) normalised.shape().dim(3);
         HostTensor input = latents.fromTokens(Latents.pack(normalised), height, width);
-        try (Frame _ = ops.frame()) {
-            return Planes.unit(vae.decode(ops, ops.input(input), Probes.NONE).toHost());
-        }
+        return Planes.unit(new VaeDecoding(ops, vae, budgetBytes).decode(input));
     }
 
     /**
