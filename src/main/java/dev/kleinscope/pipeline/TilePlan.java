@@ -48,7 +48,7 @@ public record TilePlan(int stage, int margin, int tilesDown, int tilesAcross, lo
         long pictureBytes = height * scale * width * scale * config.outChannels() * Float.BYTES;
         int blocks = config.blocks();
         long whole = DecoderMemory.before(config, blocks, (long) height * width) + pictureBytes;
-        if (whole <= budgetBytes || blocks == 1) {
+        if (whole <= budgetBytes) {
             return new TilePlan(blocks, 0, 1, 1, whole);
         }
         long least = whole;
@@ -69,7 +69,7 @@ public record TilePlan(int stage, int margin, int tilesDown, int tilesAcross, lo
                 least = Math.min(least, bytes);
             }
         }
-        throw new IllegalArgumentException("decoding " + width * scale + "x" + height * scale + " pixels in tiles takes " + least
+        throw new IllegalArgumentException("decoding " + width * scale + "x" + height * scale + " pixels takes at least " + least
                 + " bytes of working memory, but only " + budgetBytes + " are allowed; allow more, or make a smaller picture");
     }
 

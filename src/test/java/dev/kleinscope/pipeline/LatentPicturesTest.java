@@ -5,10 +5,21 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.kleinscope.backend.cpu.CpuOps;
+import dev.kleinscope.model.vae.Vae;
+import dev.kleinscope.model.vae.VaeConfig;
+import dev.kleinscope.pipeline.validate.ReferenceCase;
+import dev.kleinscope.tensor.Difference;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
+import dev.kleinscope.weights.Safetensors;
+import dev.kleinscope.weights.WeightSource;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
+import tools.jackson.databind.ObjectMapper;
 
 class LatentPicturesTest {
 
@@ -62,5 +73,24 @@ class LatentPicturesTest {
         assertArrayEquals(planes.values(), Planes.fromChannelsLast(pixels).values());
         HostTensor decoded = HostTensor.of("p", new float[] {-1, 0, 1, -3, 0.5f, 7}, 1, 1, 2, 3);
         assertArrayEquals(new float[] {0, 0, 0.5f, 0.75f, 1, 1}, Planes.unit(decoded).values());
+    }
+
+    @Test
+    void thePeersLastLatentsBecomeThePeersPicture() throws IOException {
+        Path model = Path.of("weights/tiny-klein/vae");
+        try (CpuOps ops = new CpuOps(2); WeightSource weights = Safetensors.open(model.resolve("diffusion_pytorch_model.safetensors"));
+                ReferenceCase reference = ReferenceCase.open(
+                        Path.of("src/test/resources/reference/cases/pipeline-distilled.safetensors"))) {
+            Vae vae = new Vae(weights, VaeConfig.from(new ObjectMapper().readTree(Files.readString(model.resolve("config.json")))), ops);
+            HostTensor latents = new LatentPictures(vae).fromTokens(reference.values("step.3.latents"), 4, 6);
+            HostTensor decoded = new VaeDecoding(ops, vae, Long.MAX_VALUE).decode(latents);
+            float[] expected = Planes.fromChannelsLast(batch(reference.values("out.image"))).values();
+            Difference difference = Difference.of(Planes.unit(decoded).values(), expected);
+            assertTrue(difference.relativeL2() < 2e-6, difference.toString());
+        }
+    }
+
+    private static HostTensor batch(HostTensor image) {
+        return HostTensor.of(image.name(), image.values(), 1, image.shape().dim(0), image.shape().dim(1), image.shape().dim(2));
     }
 }
