@@ -21,19 +21,41 @@ public final class PairedProtocol {
     private PairedProtocol() {
     }
 
+    /** Where measured runs are kept, so that an interrupted command can go on. */
+    public interface Store {
+
+        /** The rows of an earlier, interrupted command's run, or null. */
+        List<NormRow> finished(String prompt, long seed);
+
+        /** Keeps the rows of a measured run. */
+        void keep(String prompt, long seed, List<NormRow> rows);
+    }
+
     /**
      * @param noises initial noise by seed; both prompts start from the same
      * @param points what to measure
+     * @param store keeps measured runs
      * @param parameters everything else needed to repeat the run, recorded as it is
      * @param progress hears of each finished piece of work
      */
-    public static PairedNorms run(NormsRun run, SortedMap<Long, HostTensor> noises, Set<Point> points,
+    public static PairedNorms run(NormsRun run, SortedMap<Long, HostTensor> noises, Set<Point> points, Store store,
             Map<String, Object> parameters, Consumer<String> progress) {
         List<NormRow> rows = new ArrayList<>();
         List<NormsRun.Encoded> prompts = run.encode(progress);
-        noises.forEach((seed, noise) -> prompts.forEach(prompt -> run.denoise(prompt, noise,
-                new NormsObserver(prompt.label(), seed, prompt.groups(), run.klein().points(), points, rows),
-                progress, ", seed " + seed)));
+        noises.forEach((seed, noise) -> prompts.forEach(prompt -> {
+            List<NormRow> measured = store.finished(prompt.label(), seed);
+            if (measured == null) {
+                measured = new ArrayList<>();
+                run.denoise(prompt, noise, new NormsObserver(prompt.label(), seed, prompt.groups(), run.klein().points(), points, measured),
+                        progress, ", seed " + seed);
+                store.keep(prompt.label(), seed, measured);
+            } else {
+                for (int step = 0; step < run.denoising().steps(); step++) {
+                    progress.accept("kept from the interrupted run");
+                }
+            }
+            rows.addAll(measured);
+        }));
 
         List<Contrast> contrasts = contrasts(rows);
         boolean anyBlock = points.stream().anyMatch(point -> point.role() == Point.Role.BLOCK);

@@ -6,6 +6,7 @@ import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Tensor;
+import dev.kleinscope.weights.Fingerprint;
 import dev.kleinscope.weights.Safetensors;
 import java.nio.file.Path;
 import java.util.LinkedHashSet;
@@ -71,6 +72,9 @@ final class NoiseOptions {
         parameters.put("size", noise0.shape().dim(3) * 16 + "x" + noise0.shape().dim(2) * 16);
         if (latents != null) {
             parameters.put("latents", latents.toAbsolutePath().toString());
+            try (Safetensors file = Safetensors.open(latents)) {
+                parameters.put("latents_fingerprint", Fingerprint.of(file));
+            }
             return;
         }
         parameters.put("seeds", List.copyOf(seeds));

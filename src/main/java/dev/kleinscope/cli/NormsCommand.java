@@ -152,13 +152,19 @@ final class NormsCommand implements Callable<Integer> {
         SortedMap<Long, HostTensor> noises = noise.bySeed(klein, seeds == null ? List.of(1L, 2L, 3L) : seeds, fallbackSize());
         Map<String, Object> parameters = parameters(run, noises);
         parameters.put("points", points == null ? "block outputs and branches" : points);
+        NormsFolder folder = new NormsFolder(out, parameters);
+        if (folder.resumed() > 0) {
+            console.note("going on: " + folder.resumed() + " runs of the interrupted command are kept");
+        }
+        parameters.put("created", Instant.now().truncatedTo(ChronoUnit.SECONDS).toString());
         PairedNorms result;
         try (Progress progress = console.progress("norms", run.progressSteps(noises.size()))) {
-            result = PairedProtocol.run(run, noises, selected, parameters, progress::step);
+            result = PairedProtocol.run(run, noises, selected, folder, parameters, progress::step);
         }
         NormsCsv.write(out.resolve("norms.csv"), result);
         RunJson.write(out.resolve("run.json"), result);
         NormsReport.write(out.resolve("report.html"), result);
+        folder.done();
         if (output.json()) {
             console.result(RunJson.json(result));
         } else {
@@ -190,6 +196,7 @@ final class NormsCommand implements Callable<Integer> {
         long seed = seeds == null ? 1 : seeds.getFirst();
         NoiseOptions.Pair pair = noise.pair(run.klein(), seed, fallbackSize());
         Map<String, Object> parameters = parameters(run, new TreeMap<>(Map.of(seed, pair.safe())));
+        parameters.put("created", Instant.now().truncatedTo(ChronoUnit.SECONDS).toString());
         OriginalNorms result;
         try (Progress progress = console.progress("norms", run.progressSteps(1))) {
             result = OriginalProtocol.run(run, pair.safe(), pair.extreme(), parameters, progress::step);
@@ -215,7 +222,6 @@ final class NormsCommand implements Callable<Integer> {
         klein.textEncoder();
         Map<String, Object> parameters = new LinkedHashMap<>();
         parameters.put("kleinscope", Version.summary());
-        parameters.put("created", Instant.now().truncatedTo(ChronoUnit.SECONDS).toString());
         parameters.put("protocol", protocol.toString());
         parameters.put("safe", safe);
         parameters.put("extreme", extreme);

@@ -6,35 +6,22 @@ import dev.kleinscope.pipeline.Image8;
 import dev.kleinscope.pipeline.ImageException;
 import dev.kleinscope.pipeline.ImageFile;
 import dev.kleinscope.tensor.HostTensor;
-import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.HashMap;
-import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
-import tools.jackson.databind.ObjectMapper;
 
-/**
- * A sweep's folder: its images, and a journal of finished samples by which an interrupted sweep goes on.
- *
- * <p>The journal's first line holds the parameters; a sweep with others is refused rather than mixed in. Each further line
- * is a sample; a last line that an interruption cut short is passed over.
- */
+/** A sweep's folder: its images, and a journal of finished samples by which an interrupted sweep goes on. */
 final class SweepFolder implements InterpolationProtocol.Store {
-
-    private static final String JOURNAL = "sweep.journal";
-    private static final ObjectMapper JSON = new ObjectMapper();
 
     private record Key(long seed, double alpha) {
     }
 
     private final Path folder;
-    private final Path journal;
+    private final Journal journal;
     private final boolean images;
     private final Map<String, String> text;
     private final Map<Key, Interpolation.Sample> finished = new HashMap<>();
@@ -49,46 +36,26 @@ final class SweepFolder implements InterpolationProtocol.Store {
         this.folder = folder;
         this.images = images;
         this.text = text;
-        journal = folder.resolve(JOURNAL);
-        String head = JSON.writeValueAsString(parameters);
-        try {
-            if (Files.exists(journal)) {
-                resume(head);
-            } else {
-                Files.writeString(journal, head + "\n");
-            }
-        } catch (IOException e) {
-            throw new UncheckedIOException(journal + ": " + e.getMessage(), e);
-        }
-    }
-
-    private void resume(String head) throws IOException {
-        List<String> lines = Files.readString(journal).lines().toList();
-        if (lines.isEmpty() || !lines.getFirst().equals(head)) {
-            throw new UserInputException(folder + " holds an unfinished sweep with other parameters; finish that one, remove " + journal
-                    + ", or name another folder with --out");
-        }
-        StringBuilder whole = new StringBuilder(head).append('\n');
-        for (String line : lines.subList(1, lines.size())) {
-            Interpolation.Sample sample = sample(line);
-            if (sample != null && (sample.image() == null) != images && (!images || Files.isRegularFile(folder.resolve(sample.image())))) {
+        journal = new Journal(folder.resolve("sweep.journal"), parameters);
+        for (JsonNode entry : journal.entries()) {
+            Interpolation.Sample sample = sample(entry);
+            if (sample != null && (sample.image() != null) == images && (!images || Files.isRegularFile(folder.resolve(sample.image())))) {
                 finished.put(new Key(sample.seed(), sample.alpha()), sample);
-                whole.append(line).append('\n');
             }
         }
-        Files.writeString(journal, whole);
     }
 
-    private static Interpolation.Sample sample(String line) {
+    private static Interpolation.Sample sample(JsonNode json) {
         try {
-            JsonNode json = JSON.readTree(line);
+            long seed = json.required("seed").longValue();
+            double alpha = json.required("alpha").doubleValue();
             String image = json.path("image").isString() ? json.path("image").stringValue() : null;
-            if (image != null && !image.equals(name(json.required("seed").longValue(), json.required("alpha").doubleValue()))) {
+            if (image != null && !image.equals(name(seed, alpha))) {
                 return null;
             }
-            return new Interpolation.Sample(json.required("alpha").doubleValue(), json.required("seed").longValue(), image,
-                    number(json, "structural"), number(json, "noiseSigma"), number(json, "blur"), number(json, "colourEntropy"),
-                    optional(json, "step"), optional(json, "clipFrom"), optional(json, "clipTo"), optional(json, "clipLogit"));
+            return new Interpolation.Sample(alpha, seed, image, number(json, "structural"), number(json, "noiseSigma"),
+                    number(json, "blur"), number(json, "colourEntropy"), optional(json, "step"), optional(json, "clipFrom"),
+                    optional(json, "clipTo"), optional(json, "clipLogit"));
         } catch (JacksonException _) {
             return null;
         }
@@ -136,20 +103,12 @@ final class SweepFolder implements InterpolationProtocol.Store {
 
     @Override
     public void keep(Interpolation.Sample sample) {
-        try {
-            Files.writeString(journal, JSON.writeValueAsString(sample) + "\n", StandardOpenOption.APPEND);
-        } catch (IOException e) {
-            throw new UncheckedIOException(journal + ": " + e.getMessage(), e);
-        }
+        journal.append(sample);
     }
 
     /** The sweep's results are written; nothing is left to go on from. */
     void done() {
-        try {
-            Files.deleteIfExists(journal);
-        } catch (IOException e) {
-            throw new UncheckedIOException(journal + ": " + e.getMessage(), e);
-        }
+        journal.done();
     }
 
     private static String name(long seed, double alpha) {

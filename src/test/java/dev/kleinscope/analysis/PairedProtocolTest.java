@@ -29,6 +29,17 @@ import org.junit.jupiter.api.Test;
 
 class PairedProtocolTest {
 
+    private static final PairedProtocol.Store NOTHING_KEPT = new PairedProtocol.Store() {
+        @Override
+        public List<NormRow> finished(String prompt, long seed) {
+            return null;
+        }
+
+        @Override
+        public void keep(String prompt, long seed, List<NormRow> rows) {
+        }
+    };
+
     private Ops ops;
     private Klein klein;
 
@@ -85,7 +96,7 @@ class PairedProtocolTest {
     @Test
     void aPromptAgainstItselfDiffersInNothing() {
         PairedNorms norms = PairedProtocol.run(new NormsRun(klein, Reference.SAFE, Reference.SAFE, new Denoising(1, 1, true), 64),
-                noises(1), new LinkedHashSet<>(klein.points().points()), Map.of(), done -> { });
+                noises(1), new LinkedHashSet<>(klein.points().points()), NOTHING_KEPT, Map.of(), done -> { });
         assertTrue(norms.contrasts().stream().allMatch(contrast -> contrast.d() == 0 || Double.isNaN(contrast.d())));
         assertTrue(norms.contrasts().size() > 500, "contrasts: " + norms.contrasts().size());
     }
@@ -162,7 +173,7 @@ class PairedProtocolTest {
         var points = new LinkedHashSet<>(klein.points().points());
         points.removeIf(point -> point.role() != Point.Role.BLOCK && point.role() != Point.Role.BRANCH);
         return PairedProtocol.run(new NormsRun(klein, Reference.SAFE, Reference.EXTREME, denoising, 64), noises(seeds), points,
-                Map.of(), done -> { });
+                NOTHING_KEPT, Map.of(), done -> { });
     }
 
     private TreeMap<Long, HostTensor> noises(int seeds) {

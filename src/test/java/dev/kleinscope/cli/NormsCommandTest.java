@@ -55,7 +55,7 @@ class NormsCommandTest {
         assertTrue(csv.size() > 5000, "rows: " + csv.size());
         JsonNode json = new ObjectMapper().readTree(folder.resolve("out/run.json").toFile());
         assertEquals("kleinscope.run/1", json.path("schema").asString());
-        assertTrue(json.path("parameters").path("weights").path("transformer").path("header_sha256").asString().length() == 64, json.toString());
+        assertEquals(64, json.path("parameters").path("weights").path("transformer").path("fingerprint").asString().length());
         assertTrue(Files.readString(folder.resolve("out/report.html")).contains("</html>"));
         assertTrue(out.toString().contains("no test"), out.toString());
         assertTrue(err.toString().contains("backend cpu"), err.toString());
@@ -94,6 +94,31 @@ class NormsCommandTest {
         byte[] first = Files.readAllBytes(folder.resolve("out/norms.csv"));
         assertEquals(ExitCodes.OK, small());
         assertEquals(new String(first, StandardCharsets.UTF_8), Files.readString(folder.resolve("out/norms.csv")));
+    }
+
+    @Test
+    void anInterruptedCommandGoesOnToTheSameNumbers() throws IOException {
+        assertEquals(ExitCodes.OK, small());
+        String whole = Files.readString(folder.resolve("out/norms.csv"));
+        Files.delete(folder.resolve("out/norms.csv"));
+        Path journal = folder.resolve("out/norms.journal");
+        Thread.currentThread().interrupt();
+        assertEquals(ExitCodes.INTERRUPTED, small(), err.toString());
+        Thread.interrupted();
+        assertTrue(Files.exists(journal));
+        assertFalse(Files.exists(folder.resolve("out/norms.csv")));
+        // one finished run, with a number that only the journal can tell, and a line cut short
+        String head = Files.readString(journal).lines().findFirst().orElseThrow();
+        Files.writeString(journal, head + "\n{\"prompt\":\"safe\",\"seed\":1,\"rows\":[[0,\"cond\",\"transformer_blocks.0.img\",\"image\",\"n\","
+                + "\"123.5\"]]}\n{\"prompt\":\"extr");
+        assertEquals(ExitCodes.OK, small(), err.toString());
+        List<String> resumed = Files.readAllLines(folder.resolve("out/norms.csv"));
+        assertEquals("safe,1,0,cond,transformer_blocks.0.img,image,n,123.5", resumed.get(1));
+        List<String> others = whole.lines().filter(line -> !line.startsWith("safe,1,")).toList();
+        assertEquals(others, resumed.stream().filter(line -> !line.startsWith("safe,1,")).toList());
+        assertFalse(Files.exists(journal));
+        assertEquals(ExitCodes.OK, small());
+        assertEquals(whole, Files.readString(folder.resolve("out/norms.csv")));
     }
 
     @ParameterizedTest

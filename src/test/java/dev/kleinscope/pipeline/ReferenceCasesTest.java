@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.kleinscope.Reference;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.pipeline.validate.DitCase;
+import dev.kleinscope.pipeline.validate.PipelineCase;
 import dev.kleinscope.pipeline.validate.ReferenceCase;
 import dev.kleinscope.pipeline.validate.TensorCheck;
 import dev.kleinscope.pipeline.validate.TextEncoderCase;
@@ -50,6 +51,19 @@ class ReferenceCasesTest {
                 assertEquals(tokenizer == null ? 18 : 21, checks.size(), "tensors compared");
                 assertWithin(checks, TEXT_TOLERANCE, backend);
             }
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "pipeline-distilled, 6", "pipeline-second, 6", "pipeline-cfg, 8", "pipeline-refimage, 6", "pipeline-tworefs, 4",
+        "pipeline-lerp-0.25, 6", "pipeline-lerp-0.5, 6", "pipeline-lerp-0.9, 6"})
+    void everyStepAndTheImageAgreeWithThePeer(String name, int tensors) {
+        try (Ops ops = Reference.Backend.CPU.open(); Klein klein = klein("tiny-klein", ops);
+                ReferenceCase reference = ReferenceCase.open(Reference.caseFile(name))) {
+            List<TensorCheck> checks = PipelineCase.run(reference, klein);
+            assertEquals(tensors, checks.size(), checks.toString());
+            assertWithin(checks, 1e-4, Reference.Backend.CPU);
         }
     }
 
