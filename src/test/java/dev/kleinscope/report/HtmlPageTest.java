@@ -27,6 +27,7 @@ class HtmlPageTest {
     static Stream<String> pages() {
         return Stream.of(NormsReport.html(SampleNorms.paired()), NormsReport.html(SampleNorms.original()),
                 NormsReport.html(SampleNorms.paired(SampleNorms.HOSTILE, SampleNorms.HOSTILE, List.of("cond", "uncond"))),
+                NormsReport.html(SampleNorms.points()),
                 InterpolationReport.html(SampleInterpolation.paired("a", "b", 3, 2, true), SampleInterpolation.thumbnails()),
                 InterpolationReport.html(SampleInterpolation.original(SampleNorms.HOSTILE, SampleNorms.HOSTILE, false), _ -> null));
     }

@@ -5,6 +5,7 @@ import static dev.kleinscope.report.PageParts.elements;
 import static dev.kleinscope.report.PageParts.markup;
 import static dev.kleinscope.report.PageParts.raw;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -67,6 +68,17 @@ class NormsReportTest {
         assertEquals("D0", NormsData.label("DoubleStream_Layer_0"));
         assertEquals("S7", NormsData.label("SingleStream_Layer_7"));
         assertEquals("proj_out", NormsData.label("proj_out"));
+    }
+
+    @Test
+    void pointsThatAreNoBlocksOutputKeepTheirNames() {
+        JsonNode data = data(NormsReport.html(SampleNorms.points()));
+        assertEquals(List.of("time_guidance_embed", "D4.attn.to_q", "D4.attn.to_k", "proj_out"),
+                data.get("axis").valueStream().map(JsonNode::asString).toList());
+        assertFalse(data.get("blockOutputs").asBoolean());
+        assertEquals(List.of("D4.attn.to_k"), data.get("blocks").valueStream()
+                .filter(point -> point.get("point").asString().endsWith("to_k")).map(point -> point.get("label").asString()).toList());
+        assertTrue(data(NormsReport.html(SampleNorms.paired())).get("blockOutputs").asBoolean());
     }
 
     @Test
