@@ -2,6 +2,7 @@ package dev.kleinscope.report;
 
 import java.io.BufferedWriter;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.io.OutputStreamWriter;
 import java.io.UncheckedIOException;
 import java.io.Writer;
@@ -14,7 +15,7 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.UUID;
 
-/** Writes a text file whole or not at all: a reader never sees half a report, and a failure keeps the former file. */
+/** Writes a file whole or not at all: a reader never sees half a report, and a failure keeps the former file. */
 final class AtomicFile {
 
     /** What the file is to hold. */
@@ -23,23 +24,37 @@ final class AtomicFile {
         void writeTo(Writer out) throws IOException;
     }
 
+    /** The same in bytes. */
+    @FunctionalInterface
+    interface Bytes {
+        void writeTo(OutputStream out) throws IOException;
+    }
+
     private AtomicFile() {
+    }
+
+    /** As {@link #writeBytes}, for text in UTF-8. */
+    static void write(Path target, Content content) {
+        writeBytes(target, bytes -> {
+            Writer out = new BufferedWriter(new OutputStreamWriter(bytes, StandardCharsets.UTF_8), 1 << 16);
+            content.writeTo(out);
+            out.flush();
+        });
     }
 
     /**
      * Writes beside the target under another name and then moves it into place.
      *
      * @param target replaced if it exists; its folder must exist
-     * @param content in UTF-8
+     * @param content what is written, unbuffered
      * @throws UncheckedIOException naming the target; nothing is left behind then
      */
-    static void write(Path target, Content content) {
+    static void writeBytes(Path target, Bytes content) {
         // Not Files.createTempFile, whose files only their owner can read: the name would change, the rights would stay.
         Path temporary = target.resolveSibling(".kleinscope-" + UUID.randomUUID() + ".tmp");
         try {
-            try (Writer out = new BufferedWriter(new OutputStreamWriter(
-                    Files.newOutputStream(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE),
-                    StandardCharsets.UTF_8), 1 << 16)) {
+            try (OutputStream out = Files.newOutputStream(temporary, StandardOpenOption.CREATE_NEW,
+                    StandardOpenOption.WRITE)) {
                 content.writeTo(out);
             }
             Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);

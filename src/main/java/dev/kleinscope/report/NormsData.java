@@ -11,6 +11,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
+import java.util.function.UnaryOperator;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -65,8 +66,9 @@ final class NormsData {
         data.put("tokens", norms.tokens());
         data.put("parameters", norms.parameters());
         data.put("axis", axis(norms));
-        data.put("blocks", points(norms.blocks()));
-        data.put("branches", points(norms.branches()));
+        data.put("blockOutputs", blockOutputs(norms));
+        data.put("blocks", points(norms.blocks(), NormsData::axisLabel));
+        data.put("branches", points(norms.branches(), NormsData::label));
         data.put("steps", steps);
         // A long may be more than a script's number can hold, and nobody calculates with seeds.
         data.put("seeds", seeds.stream().map(String::valueOf).toList());
@@ -108,17 +110,32 @@ final class NormsData {
         return layer.matches() ? layer.group(1).charAt(0) + layer.group(2) : point;
     }
 
-    private static List<String> axis(PairedNorms norms) {
-        return norms.blocks().stream().map(NormsData::label).distinct().toList();
+    /** As {@link #label}, but only a block's output stands for the block: its parts and other points keep names of their own. */
+    static String axisLabel(String point) {
+        Matcher block = BLOCK.matcher(point);
+        return block.matches() && !blockOutput(block) ? label(point) + "." + block.group(3) : label(point);
     }
 
-    private static List<Object> points(List<String> names) {
+    private static boolean blockOutput(Matcher block) {
+        return block.group(3) == null || block.group(3).equals("img") || block.group(3).equals("txt");
+    }
+
+    private static List<String> axis(PairedNorms norms) {
+        return norms.blocks().stream().map(NormsData::axisLabel).distinct().toList();
+    }
+
+    /** Whether the measured points are outputs of blocks, and not just any points. */
+    private static boolean blockOutputs(PairedNorms norms) {
+        return norms.blocks().stream().map(BLOCK::matcher).allMatch(block -> block.matches() && blockOutput(block));
+    }
+
+    private static List<Object> points(List<String> names, UnaryOperator<String> label) {
         List<Object> points = new ArrayList<>();
         for (String name : names) {
             Matcher block = BLOCK.matcher(name);
             Map<String, Object> point = new LinkedHashMap<>();
             point.put("point", name);
-            point.put("label", label(name));
+            point.put("label", label.apply(name));
             point.put("part", block.matches() && block.group(3) != null ? block.group(3) : "");
             points.add(point);
         }

@@ -1,6 +1,7 @@
 package dev.kleinscope.report;
 
 import dev.kleinscope.analysis.Contrast;
+import dev.kleinscope.analysis.Interpolation;
 import dev.kleinscope.analysis.Measure;
 import dev.kleinscope.analysis.OriginalNorms;
 import dev.kleinscope.analysis.PairedNorms;
@@ -25,6 +26,12 @@ import java.util.Set;
  * <p>Original: {@code schema}, {@code protocol}, {@code parameters}, {@code finding}, {@code defects}, {@code threshold},
  * {@code spikes} and {@code layers} ({@code layer}, {@code safe_avg}, {@code extreme_avg}, {@code ratio}, and the norm at each
  * call in {@code safe} and {@code extreme}).
+ *
+ * <p>A sweep between two prompts: {@code schema}, {@code protocol}, {@code command} ({@code interpolate}), {@code prompts}
+ * ({@code from} and {@code to}), {@code parameters}, {@code finding}, {@code limits}, {@code cliff} and {@code represented}
+ * (what the original script says; null where it says nothing), its thresholds {@code cliff_ratio} and
+ * {@code represented_logit}, {@code alphas}, {@code seeds}, {@code drops} and {@code samples}, whose fields are the CSV's with
+ * {@code image} and {@code clip_logit}; a score that was not taken is null.
  */
 public final class RunJson {
 
@@ -42,6 +49,11 @@ public final class RunJson {
     /** @throws java.io.UncheckedIOException if the file cannot be written, naming it; a former file stays as it was */
     public static void write(Path target, OriginalNorms norms) {
         AtomicFile.write(target, out -> out.write(json(norms)));
+    }
+
+    /** @throws java.io.UncheckedIOException if the file cannot be written, naming it; a former file stays as it was */
+    public static void write(Path target, Interpolation sweep) {
+        AtomicFile.write(target, out -> out.write(json(sweep)));
     }
 
     /** The document as text, ending in a line feed. */
@@ -70,6 +82,53 @@ public final class RunJson {
         run.put("spikes", norms.spikes());
         run.put("layers", norms.layers().stream().map(RunJson::layer).toList());
         return Json.pretty(run);
+    }
+
+    /** The document as text, ending in a line feed. */
+    public static String json(Interpolation sweep) {
+        Map<String, Object> run = head(sweep.protocol());
+        run.put("command", "interpolate");
+        Map<String, Object> prompts = new LinkedHashMap<>();
+        prompts.put("from", sweep.from());
+        prompts.put("to", sweep.to());
+        run.put("prompts", prompts);
+        run.put("parameters", sweep.parameters());
+        run.put("finding", sweep.finding());
+        run.put("limits", sweep.limits());
+        run.put("cliff", sweep.cliff());
+        run.put("represented", InterpolationData.represented(sweep));
+        run.put("cliff_ratio", Interpolation.CLIFF_RATIO);
+        run.put("represented_logit", Interpolation.REPRESENTED_LOGIT);
+        run.put("alphas", sweep.alphas());
+        run.put("seeds", sweep.seeds());
+        run.put("drops", sweep.drops().stream().map(RunJson::entry).toList());
+        run.put("samples", sweep.samples().stream().map(RunJson::entry).toList());
+        return Json.pretty(run);
+    }
+
+    private static Map<String, Object> entry(Interpolation.Drop drop) {
+        Map<String, Object> entry = new LinkedHashMap<>();
+        entry.put("seed", drop.seed());
+        entry.put("before", drop.before());
+        entry.put("after", drop.after());
+        entry.put("ratio", drop.ratio());
+        return entry;
+    }
+
+    private static Map<String, Object> entry(Interpolation.Sample sample) {
+        Map<String, Object> entry = new LinkedHashMap<>();
+        entry.put("alpha", sample.alpha());
+        entry.put("seed", sample.seed());
+        entry.put("image", sample.image());
+        entry.put("structural", sample.structural());
+        entry.put("clip_from", sample.clipFrom());
+        entry.put("clip_to", sample.clipTo());
+        entry.put("clip_logit", sample.clipLogit());
+        entry.put("noise_sigma", sample.noiseSigma());
+        entry.put("blur", sample.blur());
+        entry.put("colour_entropy", sample.colourEntropy());
+        entry.put("step", sample.step());
+        return entry;
     }
 
     private static Map<String, Object> head(String protocol) {

@@ -72,6 +72,13 @@ function foreign(name, text, attributes = {}) {
   return element(name, { dir: "auto", ...attributes }, text);
 }
 
+/** Anew and without gaps, since a figure whose numbers were not measured is left out. */
+function numberFigures() {
+  document.querySelectorAll("figcaption > b").forEach((number, i) => {
+    number.textContent = `Figure ${i + 1}.`;
+  });
+}
+
 const redraws = [];
 
 function redraw() {

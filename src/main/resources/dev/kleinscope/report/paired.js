@@ -2,12 +2,17 @@
 
 function showPair() {
   byId("finding").textContent = data.finding;
-  byId("facts").textContent = [counted(data.axis.length, "block"), counted(streamsOf(data.blocks).length, "stream"),
+  byId("facts").textContent = [counted(data.axis.length, data.blockOutputs ? "block" : "point"), counted(streamsOf(data.blocks).length, "stream"),
     counted(data.steps.length, "step"), counted(data.seeds.length, "seed")].join(", ") + ", one pair of prompts.";
   list("limits", data.limits);
   for (const [style, title, text] of [["safe", "Safe", data.safe], ["extreme", "Extreme", data.extreme]]) {
     byId("prompts").append(element("dt", { class: style }, title),
       element("dd", {}, foreign("div", text, { tabindex: "0", role: "region", "aria-label": `${title} prompt` })));
+  }
+  if (!data.blockOutputs) {
+    say("one-by-one", "Point by point");
+    say("place", "at each measured point");
+    say("grid", "Every point at every step");
   }
   byId("parameters").append(parameterTable(data.parameters));
 }
@@ -97,4 +102,5 @@ heatMap();
 branchFigure();
 numbersTable();
 redraws.push(captions);
+numberFigures();
 showTheme();

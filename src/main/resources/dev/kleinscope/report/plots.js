@@ -1,4 +1,4 @@
-// Line plots over blocks, drawn by Chart.js.
+// Line plots, drawn by Chart.js.
 
 Chart.defaults.animation = false;
 Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
@@ -89,6 +89,24 @@ const axes = {
   },
 };
 
+function roundStep(least) {
+  const power = 10 ** Math.floor(Math.log10(least));
+  return [1, 2, 5, 10].map((multiple) => multiple * power).find((size) => size >= least * 0.999);
+}
+
+/** An axis from min to max, both widened to the next of about five round steps, in the unit that the values have. */
+function plainAxis(title, min, max, { reference, step = roundStep((max - min) / 5) } = {}) {
+  const first = Math.floor(min / step + 1e-9);
+  const last = Math.ceil(max / step - 1e-9);
+  const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+  return {
+    type: "linear", title, min: first * step, max: last * step, reference,
+    ticks: Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step),
+    label: (value) => (digits ? fixed(value, digits) : Math.round(value).toLocaleString("en").replace("-", "\u2212")),
+    show: readable,
+  };
+}
+
 /** Every so many labels that they do not touch; S0 gives way to D4, its neighbour. */
 function labelled(names, width) {
   const room = names.length * 30 / Math.max(width, 1);
@@ -110,11 +128,13 @@ const strokes = {
   ink: { mark: "circle", dash: [], width: 1.6, radius: 2.2, layer: 0 },
   third: { mark: "circle", dash: [], width: 1.6, radius: 2.4, layer: 0 },
   fourth: { mark: "rect", dash: [3, 3], width: 1.6, radius: 2.8, layer: 0 },
+  fifth: { mark: "triangle", dash: [8, 3], width: 1.6, radius: 2.8, layer: 0 },
+  each: { mark: "circle", dash: [], width: 1, radius: 0, layer: 1 },
 };
 
 function datasets(lines) {
   return lines.flatMap((line) => {
-    const ink = colour(line.style);
+    const ink = line.tint ? translucent(colour(line.tint), 0.45) : colour(line.style);
     const { mark, dash, width, radius, layer, hollow } = strokes[line.style];
     const plain = { borderColor: ink, backgroundColor: ink, borderWidth: width, borderDash: dash, pointStyle: mark,
       pointRadius: radius, pointHoverRadius: radius + 1.5, pointBorderWidth: hollow ? 1.5 : 0,
@@ -159,26 +179,32 @@ const rules = {
 
 /** Draws lines of { label, style, values, low, high } over names; axis is one of axes. */
 function linePlot(canvas, names, axis, lines) {
+  const long = names.some((name) => name.length > 6);
+  return plot(canvas, axis, datasets(lines), names, {
+    offset: long,
+    grid: { display: false },
+    ticks: {
+      autoSkip: long, minRotation: long ? 40 : 0, maxRotation: long ? 60 : 0,
+      callback(_, i) {
+        return long ? names[i] : labelled(names, this.chart.width - 60)[i];
+      },
+    },
+  }, names.findIndex((name) => /^S\d/.test(name)));
+}
+
+/** What every plot has in common; x is the horizontal scale where it differs, divided where a dotted rule stands. */
+function plot(canvas, axis, sets, labels, x, divided = -1) {
   const muted = colour("muted");
   return new Chart(canvas, {
     type: "line",
-    data: { labels: names, datasets: datasets(lines) },
+    data: { labels, datasets: sets },
     plugins: [rules],
     options: {
       maintainAspectRatio: false,
       devicePixelRatio: "printing" in root.dataset ? 3 : undefined,
       interaction: { mode: "index", intersect: false },
       scales: {
-        x: {
-          grid: { display: false },
-          border: { color: colour("rule") },
-          ticks: {
-            autoSkip: false, maxRotation: 0, color: muted,
-            callback(_, i) {
-              return labelled(names, this.chart.width - 60)[i];
-            },
-          },
-        },
+        x: { border: { color: colour("rule") }, ...x, ticks: { color: muted, ...x.ticks } },
         y: {
           type: axis.type, min: axis.min, max: axis.max,
           title: { display: true, text: axis.title, color: muted },
@@ -192,11 +218,11 @@ function linePlot(canvas, names, axis, lines) {
       },
       plugins: {
         legend: { display: false },
-        rules: { ink: muted, reference: axis.reference, divided: names.findIndex((name) => /^S\d/.test(name)) },
+        rules: { ink: muted, reference: axis.reference, divided },
         tooltip: {
           usePointStyle: true,
           filter: (item) => !item.dataset.silent,
-          callbacks: { label: (item) => ` ${item.dataset.label} ${axis.show(item.parsed.y)}` },
+          callbacks: { label: (item) => ` ${item.dataset.label} ${axis.show(item.parsed.y)}`, ...axis.tooltip },
         },
       },
     },
@@ -214,11 +240,13 @@ function legendEntry(style, text, band = false) {
   if (band) {
     key.append(svg("rect", { class: "band", x: 0, y: 1, width: 28, height: 10 }));
   }
-  const { mark, dash, width, hollow } = strokes[style];
-  key.append(svg("path", { d: "M0 6H28", "stroke-width": width, "stroke-dasharray": dash.join(" ") || "none" }),
-    svg("path", { class: hollow ? "hollow" : "mark", d: {
+  const { mark, dash, width, radius, hollow } = strokes[style];
+  key.append(svg("path", { d: "M0 6H28", "stroke-width": width, "stroke-dasharray": dash.join(" ") || "none" }));
+  if (radius) {
+    key.append(svg("path", { class: hollow ? "hollow" : "mark", d: {
       circle: "M17.5 6a3.5 3.5 0 1 1-7 0a3.5 3.5 0 1 1 7 0", triangle: "M14 2l4 7h-8z", rect: "M11 3h6v6h-6z",
     }[mark] }));
+  }
   return element("li", {}, key, text);
 }
 

@@ -10,13 +10,15 @@ const keyOf = (point, stream, measure, pass) => JSON.stringify([point, stream, m
 const series = new Map(data.series.map((each) => [keyOf(each.point, each.stream, each.measure, each.pass), each]));
 const contrasts = new Map(data.contrasts.map((each) => [keyOf(each.point, each.stream, each.measure, each.pass), each]));
 
-/** Streams of the given points, the image first; all tokens together only where nothing finer was measured. */
+/** Streams of the given points, the image first; all tokens together only where a point has nothing finer. */
 function streamsOf(points) {
   const names = new Set(points.map(({ point }) => point));
-  const found = new Set(data.series.filter((each) => names.has(each.point)).map((each) => each.stream));
+  const own = data.series.filter((each) => names.has(each.point));
+  const found = new Set(own.map((each) => each.stream));
+  const finer = new Set(own.filter(({ stream }) => stream !== "all").map(({ point }) => point));
   const ordered = [...Object.keys(streamTitles).filter((stream) => found.has(stream)),
     ...[...found].filter((stream) => !(stream in streamTitles))];
-  return ordered.length > 1 ? ordered.filter((stream) => stream !== "all") : ordered;
+  return [...names].every((point) => finer.has(point)) ? ordered.filter((stream) => stream !== "all") : ordered;
 }
 
 const streamTitle = (stream) => streamTitles[stream] || stream;

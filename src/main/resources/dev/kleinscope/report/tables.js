@@ -126,7 +126,11 @@ function heatTable(caption, corner, columns, rows, { floor, show, describe, divi
       }
       return cell;
     })));
-  const made = element("table", {}, element("caption", {}, caption), element("thead", {}, head), element("tbody", {}, ...body));
+  const long = columns.some((title) => title.length > 6);
+  const made = element("table", { class: long ? "long" : "" }, element("caption", {}, caption), element("thead", {}, head), element("tbody", {}, ...body));
+  if (long) {
+    made.style.minWidth = `${5 + 6 * columns.length}rem`;
+  }
   const ramp = element("div", { class: "ramp", "aria-hidden": "true" });
   for (let i = -5; i <= 5; i++) {
     const swatch = element("span");

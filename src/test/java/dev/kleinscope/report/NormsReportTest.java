@@ -1,5 +1,9 @@
 package dev.kleinscope.report;
 
+import static dev.kleinscope.report.PageParts.data;
+import static dev.kleinscope.report.PageParts.elements;
+import static dev.kleinscope.report.PageParts.markup;
+import static dev.kleinscope.report.PageParts.raw;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -8,111 +12,18 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.kleinscope.analysis.NormRow;
 import dev.kleinscope.analysis.PairedNorms;
 import java.io.IOException;
-import java.io.StringReader;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.MessageDigest;
-import java.util.ArrayList;
-import java.util.Base64;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
-import java.util.regex.MatchResult;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
-import java.util.stream.IntStream;
-import java.util.stream.Stream;
-import javax.xml.parsers.DocumentBuilderFactory;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
-import org.w3c.dom.Document;
-import org.w3c.dom.Element;
-import org.w3c.dom.NodeList;
-import org.xml.sax.InputSource;
 import tools.jackson.databind.JsonNode;
-import tools.jackson.databind.json.JsonMapper;
 
 class NormsReportTest {
 
-    /** As HTML reads them: a script or style ends at the first end tag of its name, whatever stands around it. */
-    private static final Pattern RAW = Pattern.compile("(?is)<(script|style)([^>]*)>(.*?)</\\1\\s*>");
-
     @TempDir
     Path folder;
-
-    static Stream<String> pages() {
-        return Stream.of(NormsReport.html(SampleNorms.paired()), NormsReport.html(SampleNorms.original()),
-                NormsReport.html(SampleNorms.paired(SampleNorms.HOSTILE, SampleNorms.HOSTILE, List.of("cond", "uncond"))));
-    }
-
-    @ParameterizedTest
-    @MethodSource("pages")
-    void markupIsWellFormedAndEveryIdOnceOnly(String page) throws Exception {
-        Set<String> ids = new HashSet<>();
-        Document document = markup(page);
-        for (Element element : elements(document, "*")) {
-            String id = element.getAttribute("id");
-            assertTrue(id.isEmpty() || ids.add(id), id);
-        }
-        for (Element element : elements(document, "*")) {
-            String name = element.getAttribute("aria-labelledby");
-            assertTrue(name.isEmpty() || ids.contains(name), name);
-        }
-        assertEquals(1, elements(document, "h1").size());
-        for (Element figure : elements(document, "figure")) {
-            assertEquals(1, figure.getElementsByTagName("figcaption").getLength(), figure.getAttribute("id"));
-        }
-    }
-
-    @ParameterizedTest
-    @MethodSource("pages")
-    void nothingRefersOutsideTheFile(String page) throws Exception {
-        for (Element element : elements(markup(page), "*")) {
-            for (String attribute : List.of("src", "srcset", "href", "action", "background", "poster", "data", "ping")) {
-                assertFalse(element.hasAttribute(attribute), element.getTagName() + " " + attribute);
-            }
-            assertFalse(element.getTagName().equals("link"));
-        }
-        for (MatchResult raw : raw(page)) {
-            if (raw.group(2).contains("application/json")) {
-                continue;
-            }
-            String code = raw.group(3).replaceAll("(?s)/\\*!.*?\\*/", "").replace("http://www.w3.org/2000/svg", "");
-            assertFalse(Pattern.compile("https?:|@import|url\\(|sourceMappingURL|fetch\\(|XMLHttpRequest|sendBeacon|WebSocket")
-                    .matcher(code).find());
-        }
-    }
-
-    @ParameterizedTest
-    @MethodSource("pages")
-    void thePolicyForbidsRequestsAndNamesEveryScriptAndStyleByItsHash(String page) throws Exception {
-        String policy = elements(markup(page), "meta").stream()
-                .filter(meta -> meta.getAttribute("http-equiv").equals("Content-Security-Policy")).findFirst().orElseThrow()
-                .getAttribute("content");
-        assertTrue(policy.startsWith("default-src 'none'; "), policy);
-        assertFalse(policy.contains("unsafe"), policy);
-        int hashed = 0;
-        for (MatchResult raw : raw(page)) {
-            if (!raw.group(2).contains("application/json")) {
-                byte[] digest = MessageDigest.getInstance("SHA-256").digest(raw.group(3).getBytes(StandardCharsets.UTF_8));
-                assertTrue(policy.contains("'sha256-" + Base64.getEncoder().encodeToString(digest) + "'"));
-                hashed++;
-            }
-        }
-        assertEquals(hashed, policy.split("sha256-", -1).length - 1);
-        assertEquals(3, hashed, "the style, Chart.js and the report's own script");
-    }
-
-    @ParameterizedTest
-    @MethodSource("pages")
-    void theLicenceOfTheChartsComesWithThem(String page) {
-        assertTrue(page.contains("(c) 2025 Chart.js Contributors"));
-        assertTrue(page.contains("The above copyright notice and this permission notice shall be included"));
-    }
 
     @Test
     void hostilePromptsStayDataAndArriveWhole() throws Exception {
@@ -120,8 +31,7 @@ class NormsReportTest {
         String hostile = NormsReport.html(SampleNorms.paired(SampleNorms.HOSTILE, "word ".repeat(10_000), List.of("cond")));
         assertEquals(raw(tame).size(), raw(hostile).size());
         assertEquals(elements(markup(tame), "*").size(), elements(markup(hostile), "*").size());
-        assertEquals(RAW.matcher(tame).replaceAll("").replaceAll("sha256-[^']*", ""),
-                RAW.matcher(hostile).replaceAll("").replaceAll("sha256-[^']*", ""));
+        assertEquals(PageParts.frame(tame), PageParts.frame(hostile));
         JsonNode data = data(hostile);
         assertEquals(SampleNorms.HOSTILE, data.get("safe").asString());
         assertEquals(SampleNorms.HOSTILE, data.get("parameters").get("safe").asString());
@@ -161,6 +71,17 @@ class NormsReportTest {
     }
 
     @Test
+    void pointsThatAreNoBlocksOutputKeepTheirNames() {
+        JsonNode data = data(NormsReport.html(SampleNorms.points()));
+        assertEquals(List.of("time_guidance_embed", "D4.attn.to_q", "D4.attn.to_k", "proj_out"),
+                data.get("axis").valueStream().map(JsonNode::asString).toList());
+        assertFalse(data.get("blockOutputs").asBoolean());
+        assertEquals(List.of("D4.attn.to_k"), data.get("blocks").valueStream()
+                .filter(point -> point.get("point").asString().endsWith("to_k")).map(point -> point.get("label").asString()).toList());
+        assertTrue(data(NormsReport.html(SampleNorms.paired())).get("blockOutputs").asBoolean());
+    }
+
+    @Test
     void aRunThatMeasuredNothingIsRefusedWithWhatToDo() {
         PairedNorms empty = new PairedNorms("a", "b", List.of(), List.of(), List.of(), List.of(), Map.of(), Map.of(), "", List.of());
         IllegalArgumentException e = assertThrows(IllegalArgumentException.class, () -> NormsReport.html(empty));
@@ -173,28 +94,5 @@ class NormsReportTest {
         Path target = folder.resolve("report.html");
         NormsReport.write(target, norms);
         assertEquals(NormsReport.html(norms), Files.readString(target));
-    }
-
-    private static Document markup(String page) throws Exception {
-        return DocumentBuilderFactory.newInstance().newDocumentBuilder()
-                .parse(new InputSource(new StringReader(RAW.matcher(page).replaceAll("<$1/>"))));
-    }
-
-    private static List<MatchResult> raw(String page) {
-        List<MatchResult> found = new ArrayList<>();
-        for (Matcher matcher = RAW.matcher(page); matcher.find();) {
-            found.add(matcher.toMatchResult());
-        }
-        return found;
-    }
-
-    private static JsonNode data(String page) {
-        return raw(page).stream().filter(raw -> raw.group(2).contains("application/json")).findFirst()
-                .map(raw -> JsonMapper.shared().readTree(raw.group(3))).orElseThrow();
-    }
-
-    private static List<Element> elements(Document document, String name) {
-        NodeList found = document.getElementsByTagName(name);
-        return IntStream.range(0, found.getLength()).mapToObj(i -> (Element) found.item(i)).toList();
     }
 }

@@ -5,6 +5,9 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.kleinscope.analysis.Contrast;
+import dev.kleinscope.analysis.Interpolation;
+import dev.kleinscope.analysis.Interpolation.Drop;
+import dev.kleinscope.analysis.Interpolation.Sample;
 import dev.kleinscope.analysis.Measure;
 import dev.kleinscope.analysis.OriginalNorms;
 import dev.kleinscope.analysis.PairedNorms;
@@ -97,6 +100,37 @@ class RunJsonTest {
         assertEquals(RunJson.json(norms), written);
         assertTrue(written.endsWith("}\n"));
         assertFalse(written.contains("\r"));
+    }
+
+    @Test
+    void aSweepHasEverythingInItsRecord() {
+        Interpolation sweep = new Interpolation("original", "a \u202e", "b", List.of(0.0, 1.0), List.of(Long.MIN_VALUE),
+                List.of(new Sample(0, Long.MIN_VALUE, null, 4685, 1, 2, 3, null, null, null, 19.5),
+                        new Sample(1, Long.MIN_VALUE, "images/1.png", 1237, 4, 5, 6, 0.25, 27.0, 28.0, 20.5)),
+                List.of(new Drop(Long.MIN_VALUE, 0, 1, 4685 / 1237.0)), true, Map.of("steps", 20), "found", List.of("limit"));
+        JsonNode run = read(RunJson.json(sweep));
+        assertEquals(List.of("schema", "protocol", "command", "prompts", "parameters", "finding", "limits", "cliff", "represented",
+                "cliff_ratio", "represented_logit", "alphas", "seeds", "drops", "samples"), List.copyOf(run.propertyNames()));
+        assertEquals("kleinscope.run/1", run.get("schema").asString());
+        assertEquals("interpolate", run.get("command").asString());
+        assertEquals("a \u202e", run.get("prompts").get("from").asString());
+        assertTrue(run.get("cliff").asBoolean());
+        assertTrue(run.get("represented").asBoolean());
+        assertEquals(Long.MIN_VALUE, run.get("seeds").get(0).asLong());
+        assertEquals(4685 / 1237.0, run.get("drops").get(0).get("ratio").asDouble());
+        JsonNode first = run.get("samples").get(0);
+        assertEquals(List.of("alpha", "seed", "image", "structural", "clip_from", "clip_to", "clip_logit", "noise_sigma", "blur",
+                "colour_entropy", "step"), List.copyOf(first.propertyNames()));
+        assertTrue(first.get("image").isNull() && first.get("step").isNull() && first.get("clip_to").isNull());
+        assertEquals("images/1.png", run.get("samples").get(1).get("image").asString());
+        assertEquals(0.25, run.get("samples").get(1).get("step").asDouble());
+    }
+
+    @Test
+    void thePairedProtocolGivesASweepNoVerdict() {
+        JsonNode run = read(RunJson.json(SampleInterpolation.paired("a", "b", 2, 1, true)));
+        assertTrue(run.get("cliff").isNull());
+        assertTrue(run.get("represented").isNull());
     }
 
     private static PairedNorms contrasting(double... d) {

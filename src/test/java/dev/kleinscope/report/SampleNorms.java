@@ -36,6 +36,7 @@ final class SampleNorms {
         NormsCsv.write(folder.resolve("paired.csv"), plain);
         RunJson.write(folder.resolve("paired.json"), plain);
         NormsReport.write(folder.resolve("hostile.html"), paired(HOSTILE, "word ".repeat(10_000), List.of("cond", "uncond")));
+        NormsReport.write(folder.resolve("points.html"), points());
         NormsReport.write(folder.resolve("original.html"), original());
         RunJson.write(folder.resolve("original.json"), original());
         NormsCsv.write(folder.resolve("original.csv"), original());
@@ -67,10 +68,11 @@ final class SampleNorms {
         Random random = new Random(7);
         for (String pass : passes) {
             for (int depth = 0; depth < blocks.size(); depth++) {
-                measure(blocks.get(depth), depth(blocks.get(depth)), pass, List.of(Measure.values()), random, rows, contrasts);
+                measure(blocks.get(depth), streams(blocks.get(depth)), depth(blocks.get(depth)), pass, List.of(Measure.values()),
+                        random, rows, contrasts);
             }
             for (String branch : branches) {
-                measure(branch, depth(branch), pass, List.of(Measure.MEDIAN_NORM, Measure.STREAM_NORM), random, rows, contrasts);
+                measure(branch, streams(branch), depth(branch), pass, List.of(Measure.MEDIAN_NORM, Measure.STREAM_NORM), random, rows, contrasts);
             }
         }
         Map<String, long[]> tokens = new LinkedHashMap<>();
@@ -85,6 +87,21 @@ final class SampleNorms {
                         "A norm is blind to direction: a rotation that keeps it would pass unseen.",
                         "Seeds are repeats of one pair, not further evidence; their spread is no confidence interval.",
                         "The prompts differ by one token in length, which moves the text streams by itself."));
+    }
+
+    /** A run that watched no block's output: each point has streams and measures of its own. */
+    static PairedNorms points() {
+        List<NormRow> rows = new ArrayList<>();
+        List<Contrast> contrasts = new ArrayList<>();
+        Random random = new Random(5);
+        List<Measure> norms = List.of(Measure.MEDIAN_NORM, Measure.STREAM_NORM);
+        measure("time_guidance_embed", List.of("all"), 0, "cond", norms, random, rows, contrasts);
+        measure("transformer_blocks.4.attn.to_q", List.of("image"), 4, "cond", norms, random, rows, contrasts);
+        measure("transformer_blocks.4.attn.to_k", List.of("image"), 4, "cond", norms, random, rows, contrasts);
+        measure("proj_out", List.of("image"), 24, "cond", norms, random, rows, contrasts);
+        return new PairedNorms("a red door", "a red wound", List.of("time_guidance_embed", "transformer_blocks.4.attn.to_q",
+                "transformer_blocks.4.attn.to_k", "proj_out"), List.of(), rows, contrasts, Map.of("image", new long[] {4096, 4096}),
+                parameters("a red door", "a red wound"), "No block's output was measured.", List.of("Four points are not the model."));
     }
 
     static OriginalNorms original() {
@@ -139,9 +156,9 @@ final class SampleNorms {
         return point.endsWith(".img") || point.endsWith(".ff") ? List.of("image") : TEXT;
     }
 
-    private static void measure(String point, int depth, String pass, List<Measure> measures, Random random, List<NormRow> rows,
-            List<Contrast> contrasts) {
-        for (String stream : streams(point)) {
+    private static void measure(String point, List<String> streams, int depth, String pass, List<Measure> measures, Random random,
+            List<NormRow> rows, List<Contrast> contrasts) {
+        for (String stream : streams) {
             for (Measure measure : measures) {
                 for (int step = 0; step < STEPS; step++) {
                     double[] d = new double[SEEDS.length];
