@@ -24,6 +24,13 @@ record Failures(int exitCode, String message) {
      */
     static Failures of(Throwable failure, boolean trace) {
         for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
+            // whatever it broke on the way, and however that was worded
+            if (cause instanceof RunInterruptedException || cause instanceof InterruptedException
+                    || cause instanceof ClosedByInterruptException) {
+                return new Failures(ExitCodes.INTERRUPTED, "interrupted");
+            }
+        }
+        for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
             Failures known = known(cause);
             if (known != null) {
                 return known;
@@ -38,9 +45,6 @@ record Failures(int exitCode, String message) {
             case ModelException e -> new Failures(ExitCodes.BAD_INPUT, e.getMessage());
             case ImageException e -> new Failures(ExitCodes.BAD_INPUT, e.getMessage());
             case UnavailableException e -> new Failures(ExitCodes.UNAVAILABLE, e.getMessage());
-            case RunInterruptedException _ -> interrupted();
-            case InterruptedException _ -> interrupted();
-            case ClosedByInterruptException _ -> interrupted();
             case NoSuchFileException e -> new Failures(ExitCodes.BAD_INPUT, e.getFile() + ": no such file or folder");
             case AccessDeniedException e -> new Failures(ExitCodes.BAD_INPUT, e.getFile() + ": permission denied");
             case FileSystemException e -> new Failures(ExitCodes.BAD_INPUT, e.getMessage());
@@ -57,10 +61,6 @@ record Failures(int exitCode, String message) {
     /** A read beyond the new end of a mapped file, which HotSpot reports as an InternalError of these words. */
     private static boolean mappedFileFault(InternalError e) {
         return e.getMessage() != null && e.getMessage().contains("fault occurred in an unsafe memory access");
-    }
-
-    private static Failures interrupted() {
-        return new Failures(ExitCodes.INTERRUPTED, "interrupted");
     }
 
     private static String outOfMemory(OutOfMemoryError e) {

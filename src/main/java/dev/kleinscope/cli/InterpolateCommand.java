@@ -125,7 +125,7 @@ final class InterpolateCommand implements Callable<Integer> {
             try (Progress progress = console.progress("interpolate", sweep.progressSteps(noises.size()))) {
                 result = sweep.run(noises, folder, parameters, progress::step);
             }
-            write(result);
+            write(result, console);
             folder.done();
             if (output.json()) {
                 console.result(RunJson.json(result));
@@ -187,12 +187,13 @@ final class InterpolateCommand implements Callable<Integer> {
         return new LinkedHashMap<>(parameters);
     }
 
-    private void write(Interpolation result) {
+    private void write(Interpolation result, Console console) {
         InterpolationCsv.write(out.resolve("interpolation.csv"), result);
         RunJson.write(out.resolve("run.json"), result);
         SweepPictures pictures = new SweepPictures(out);
-        if (!noImages) {
-            ContactSheet.write(out.resolve("contact-sheet.png"), result, pictures::image);
+        if (!noImages && ContactSheet.write(out.resolve("contact-sheet.png"), result, pictures::image)
+                == ContactSheet.Outcome.WRITTEN_WITHOUT_FONT) {
+            console.note("this machine has no fonts: the contact sheet is labelled in plain capitals");
         }
         InterpolationReport.write(out.resolve("report.html"), result, pictures::thumbnail);
     }

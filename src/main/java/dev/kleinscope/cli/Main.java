@@ -96,6 +96,8 @@ public final class Main implements Runnable {
 
     /** Runs the command line and ends the JVM with its exit status. */
     public static void main(String[] args) {
+        // Contact sheets are drawn, never shown; otherwise Java would connect to a display, perhaps on another machine.
+        System.setProperty("java.awt.headless", "true");
         Interrupts interrupts = Interrupts.watch();
         int exitCode;
         try {

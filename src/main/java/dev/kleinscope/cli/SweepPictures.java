@@ -3,7 +3,7 @@ package dev.kleinscope.cli;
 import dev.kleinscope.analysis.Interpolation;
 import dev.kleinscope.pipeline.Image8;
 import dev.kleinscope.pipeline.ImageFile;
-import dev.kleinscope.pipeline.PillowResize;
+import dev.kleinscope.report.Thumbnail;
 import java.awt.image.BufferedImage;
 import java.nio.file.Path;
 
@@ -13,8 +13,6 @@ import java.nio.file.Path;
  * @param folder where the images lie
  */
 record SweepPictures(Path folder) {
-
-    private static final int THUMBNAIL = 192;
 
     /** The picture of a sample, or null if none was kept. */
     BufferedImage image(Interpolation.Sample sample) {
@@ -33,12 +31,7 @@ record SweepPictures(Path folder) {
 
     /** The picture of a sample as a small PNG, or null if none was kept. */
     byte[] thumbnail(Interpolation.Sample sample) {
-        if (sample.image() == null) {
-            return null;
-        }
-        Image8 picture = ImageFile.read(folder.resolve(sample.image()));
-        double scale = Math.min(1, THUMBNAIL / (double) Math.max(picture.width(), picture.height()));
-        return ImageFile.png(PillowResize.lanczos(picture, Math.max(1, (int) (picture.width() * scale)),
-                Math.max(1, (int) (picture.height() * scale))));
+        BufferedImage image = image(sample);
+        return image == null ? null : Thumbnail.png(image);
     }
 }

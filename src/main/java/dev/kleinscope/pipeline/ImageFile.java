@@ -146,11 +146,6 @@ public final class ImageFile {
         }
     }
 
-    /** The bytes of an 8-bit RGB PNG. */
-    public static byte[] png(Image8 image) {
-        return encode(Path.of("image.png"), image);
-    }
-
     private static byte[] encode(Path file, Image8 image) {
         ColorModel model = new ComponentColorModel(ColorSpace.getInstance(ColorSpace.CS_sRGB), false, false,
                 ColorModel.OPAQUE, DataBuffer.TYPE_BYTE);

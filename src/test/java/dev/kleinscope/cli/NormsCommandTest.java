@@ -97,14 +97,16 @@ class NormsCommandTest {
     }
 
     @Test
-    void anInterruptedCommandGoesOnToTheSameNumbers() throws IOException {
+    void anInterruptedCommandGoesOnToTheSameNumbers() throws Exception {
         assertEquals(ExitCodes.OK, small());
         String whole = Files.readString(folder.resolve("out/norms.csv"));
         Files.delete(folder.resolve("out/norms.csv"));
         Path journal = folder.resolve("out/norms.journal");
-        Thread.currentThread().interrupt();
-        assertEquals(ExitCodes.INTERRUPTED, small(), err.toString());
+        Thread watcher = interruptAfterFirstPiece(journal);
+        int status = small();
+        watcher.join();
         Thread.interrupted();
+        assertEquals(ExitCodes.INTERRUPTED, status, err.toString());
         assertTrue(Files.exists(journal));
         assertFalse(Files.exists(folder.resolve("out/norms.csv")));
         // one finished run, with a number that only the journal can tell, and a line cut short
@@ -119,6 +121,21 @@ class NormsCommandTest {
         assertFalse(Files.exists(journal));
         assertEquals(ExitCodes.OK, small());
         assertEquals(whole, Files.readString(folder.resolve("out/norms.csv")));
+    }
+
+    /** Interrupts this thread as soon as the journal has a finished piece. */
+    private static Thread interruptAfterFirstPiece(Path journal) {
+        Thread test = Thread.currentThread();
+        return Thread.ofPlatform().daemon().start(() -> {
+            try {
+                while (!Files.exists(journal) || Files.readString(journal).lines().count() < 2) {
+                    Thread.sleep(1);
+                }
+                test.interrupt();
+            } catch (IOException | InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+        });
     }
 
     @ParameterizedTest
