@@ -168,7 +168,7 @@ public record InterpolationProtocol(Klein klein, String from, String to, Denoisi
                         last.clipLogit() > Interpolation.REPRESENTED_LOGIT ? "represented" : "not represented", last.clipLogit(),
                         Interpolation.REPRESENTED_LOGIT);
         return String.format(Locale.ROOT, "The script would report %s: the structural score falls most between alpha %.3f and %.3f, by a "
-                + "factor of %.2f (threshold %.0f); %s.", drop.ratio() > Interpolation.CLIFF_RATIO ? "a cliff" : "no cliff", drop.before(),
+                + "factor of %.3f (threshold %.0f); %s.", drop.ratio() > Interpolation.CLIFF_RATIO ? "a cliff" : "no cliff", drop.before(),
                 drop.after(), drop.ratio(), Interpolation.CLIFF_RATIO, represented);
     }
 
@@ -184,7 +184,7 @@ public record InterpolationProtocol(Klein klein, String from, String to, Denoisi
                     + "%d, where the median step is %.3f. ", largest.step(), largest.alpha(), largest.seed(), median);
         }
         return change + String.format(Locale.ROOT, "The structural score falls most between alpha %.3f and %.3f with seed %d, by a factor of "
-                + "%.2f. This describes one pair; it is no test.", drop.before(), drop.after(), drop.seed(), drop.ratio());
+                + "%.3f. This describes one pair; it is no test.", drop.before(), drop.after(), drop.seed(), drop.ratio());
     }
 
     private List<String> limits(int seeds) {
