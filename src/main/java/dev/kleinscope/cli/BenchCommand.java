@@ -23,6 +23,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import org.apache.commons.statistics.descriptive.Median;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -171,7 +172,7 @@ final class BenchCommand implements Callable<Integer> {
             progress.step(name);
         }
         java.util.Arrays.sort(seconds);
-        double median = (seconds[(repeat - 1) / 2] + seconds[repeat / 2]) / 2;
+        double median = Median.withDefaults().evaluate(seconds);
         return new Timing(name, median, seconds[0], seconds[repeat - 1], gigaflop == null ? null : gigaflop / median);
     }
 
