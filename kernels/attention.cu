@@ -19,7 +19,7 @@ __device__ void attend(const View& q, const View& k, const View& v, const View& 
     float acc[CHUNKS][4][4];
     float most[4], total[4];
     for (int i = 0; i < 4; i++) {
-        most[i] = -INFINITY;
+        most[i] = -INF;
         total[i] = 0;
     }
 #pragma unroll
@@ -55,19 +55,19 @@ __device__ void attend(const View& q, const View& k, const View& v, const View& 
         for (int i = 0; i < 4; i++) {
             const int query = firstQuery + ty * 4 + i;
             const int seen = causal ? min(limit, query + 1) : limit;
-            float highest = -INFINITY;
+            float highest = -INF;
             for (int j = 0; j < 4; j++) {
-                s[i][j] = firstKey + tx * 4 + j < seen ? s[i][j] * scale : -INFINITY;
+                s[i][j] = firstKey + tx * 4 + j < seen ? s[i][j] * scale : -INF;
                 highest = fmaxf(highest, s[i][j]);
             }
             for (int offset = 8; offset > 0; offset >>= 1) {
                 highest = fmaxf(highest, __shfl_xor_sync(0xffffffffu, highest, offset));
             }
             const float next = fmaxf(most[i], highest);
-            const float fade = next == -INFINITY ? 1.0f : expf(most[i] - next);
+            const float fade = next == -INF ? 1.0f : expf(most[i] - next);
             float sum = 0;
             for (int j = 0; j < 4; j++) {
-                const float p = s[i][j] == -INFINITY ? 0.0f : expf(s[i][j] - next);
+                const float p = s[i][j] == -INF ? 0.0f : expf(s[i][j] - next);
                 ps[ty * 4 + i][tx * 4 + j] = p;
                 sum += p;
             }

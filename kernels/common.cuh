@@ -4,6 +4,9 @@
 typedef long long i64;
 typedef unsigned short u16;
 
+// NVRTC has no INFINITY.
+#define INF __int_as_float(0x7f800000)
+
 // Element types, numbered as backend.cuda.View numbers them.
 enum Type { F32 = 0, BF16 = 1, F16 = 2, F64 = 3 };
 

@@ -1,8 +1,12 @@
 package dev.kleinscope.backend.cuda;
 
+import dev.kleinscope.bindings.cuda.NativeLibs;
 import dev.kleinscope.tensor.Tensor;
 
-/** Attention by {@code kernels/attention.cu}: any mask, grouped heads, heads of up to 512. */
+/**
+ * Attention: by cuDNN in bf16 without a mask, else by {@code kernels/attention.cu}, which takes any mask, grouped heads and heads of
+ * up to 512.
+ */
 final class CudaAttention implements AutoCloseable {
 
     private static final int TILE = 64;
@@ -10,17 +14,23 @@ final class CudaAttention implements AutoCloseable {
     private static final int[] HEAD_SIZES = {64, 128, 256, 512};
 
     private final Kernels kernels;
+    private final CudnnAttention cudnn;
 
     CudaAttention(Cuda cuda, DeviceMemory memory, Kernels kernels, Precision precision) {
         this.kernels = kernels;
+        cudnn = precision == Precision.BF16 && NativeLibs.isAvailable("cudnn") ? new CudnnAttention(cuda, memory) : null;
     }
 
+    /** What computes it, for people; in f32 that is our kernel by choice. */
     String describe() {
-        return "our kernel";
+        return cudnn != null ? cudnn.describe() : "our kernel" + (NativeLibs.isAvailable("cudnn") ? "" : ", without cuDNN");
     }
 
     /** @param valid device address of the number of keys of each batch element, or 0 for all */
     void attend(Tensor q, Tensor k, Tensor v, long heads, long kvHeads, boolean causal, long valid, Tensor out) {
+        if (cudnn != null && !causal && valid == 0 && cudnn.attend(q, k, v, heads, kvHeads, out)) {
+            return;
+        }
         int headDim = Math.toIntExact(q.dim(2) / heads);
         for (int size : HEAD_SIZES) {
             if (headDim <= size) {
@@ -36,5 +46,8 @@ final class CudaAttention implements AutoCloseable {
 
     @Override
     public void close() {
+        if (cudnn != null) {
+            cudnn.close();
+        }
     }
 }

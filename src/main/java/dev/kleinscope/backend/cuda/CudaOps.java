@@ -272,6 +272,14 @@ public final class CudaOps implements Ops {
         }
     }
 
+    /** In f32: the residual stream that begins here is a sum over all layers, and bf16 would round each of its steps. */
+    @Override
+    public Tensor embedding(Tensor table, int[] ids, Shape shape) {
+        Tensor out = frames.alloc(shape, DType.F32);
+        embedding(table, ids, out);
+        return out;
+    }
+
     @Override
     public void copy(Tensor x, Tensor out) {
         OpShapes.alike("copy", out, x);
