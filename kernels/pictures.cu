@@ -70,6 +70,22 @@ extern "C" __global__ __launch_bounds__(256) void conv2d(View x, View weight, Vi
     }
 }
 
+// Pixels first.. of a convolution's result as rows of what its kernel sees there: out [pixels, kernelHeight, kernelWidth, in].
+// Block x is a pixel, block y a place in the kernel.
+extern "C" __global__ void columns(View x, View out, i64 first, int height, int width, int in, int outHeight, int outWidth,
+        int kernelWidth, int stride, int top, int left) {
+    const i64 pixel = first + blockIdx.x;
+    const i64 batch = pixel / outWidth / outHeight;
+    const int y = (int)(pixel / outWidth % outHeight) * stride - top + blockIdx.y / kernelWidth;
+    const int column = (int)(pixel % outWidth) * stride - left + blockIdx.y % kernelWidth;
+    const bool inside = y >= 0 && y < height && column >= 0 && column < width;
+    const i64 from = batch * x.s0 + y * x.s1 + column * x.s2;
+    const i64 to = ((i64)blockIdx.x * gridDim.y + blockIdx.y) * in;
+    for (int c = threadIdx.x; c < in; c += blockDim.x) {
+        put(out, to + c, inside ? get(x, from + c) : 0.0f);
+    }
+}
+
 // Sums over a part of a group's elements: of the values, or of squared distances from the mean once moments hold it.
 // partials [batch, groups, parts]; block x is the part, y the group, z the batch element.
 extern "C" __global__ void group_sums(View x, View moments, double* partials, i64 pixels, int size, int centred) {

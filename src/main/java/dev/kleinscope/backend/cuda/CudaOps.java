@@ -52,7 +52,7 @@ public final class CudaOps implements Ops {
         products = new Products(cuda, memory);
         attention = new CudaAttention(cuda, memory, kernels, precision);
         rows = new RowOperations(kernels);
-        pictures = new PictureOperations(kernels, memory);
+        pictures = new PictureOperations(kernels, memory, products, rows);
     }
 
     /** Why there is no GPU to use here, in one sentence; null if there is one. Makes no context. */

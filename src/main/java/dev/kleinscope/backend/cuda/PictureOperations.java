@@ -2,6 +2,7 @@ package dev.kleinscope.backend.cuda;
 
 import dev.kleinscope.ops.Conv2d;
 import dev.kleinscope.ops.Linear;
+import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.Tensor;
 
 /** Launches {@code kernels/pictures.cu}; shapes are the caller's to check. */
@@ -13,18 +14,63 @@ final class PictureOperations {
     private static final long ELEMENTS_A_PART = 1 << 16;
     private static final long MOST_PARTS = 1024;
 
+    /** Kernels that see fewer values than this are not worth a product. */
+    private static final long LEAST_DEPTH = 64;
+    private static final long COLUMN_BYTES = 256L << 20;
+
     private final Kernels kernels;
     private final DeviceMemory memory;
+    private final Products products;
+    private final RowOperations rows;
 
-    PictureOperations(Kernels kernels, DeviceMemory memory) {
+    PictureOperations(Kernels kernels, DeviceMemory memory, Products products, RowOperations rows) {
         this.kernels = kernels;
         this.memory = memory;
+        this.products = products;
+        this.rows = rows;
     }
 
     void conv2d(Tensor x, Conv2d layer, Tensor out) {
+        if (out.contiguous() && layer.kernelHeight() * layer.kernelWidth() * layer.in() >= LEAST_DEPTH && byProducts(x, layer, out)) {
+            if (layer.bias() != null) {
+                rows.addBias(layer.bias(), out);
+            }
+            return;
+        }
         convolve(x, View.of(layer.weight()), layer.bias(), out, (int) x.dim(1), (int) x.dim(2), (int) out.dim(1),
                 (int) out.dim(2), (int) layer.kernelHeight(), (int) layer.kernelWidth(), (int) layer.stride(),
                 (int) layer.padding().top(), (int) layer.padding().left());
+    }
+
+    /**
+     * What the kernel sees at each pixel as a row, times the kernel; so many pixels at a time as fit in a buffer. False if cuBLASLt
+     * cannot.
+     */
+    private boolean byProducts(Tensor x, Conv2d layer, Tensor out) {
+        long places = layer.kernelHeight() * layer.kernelWidth();
+        long depth = places * layer.in();
+        DType dtype = layer.weight().dtype();
+        int type = View.typeNumber(dtype);
+        long pixels = out.rows();
+        long most = Math.clamp(COLUMN_BYTES / dtype.bytes(depth), 1, Math.max(1, pixels));
+        DeviceMemory.Block block = memory.take(dtype.bytes(most * depth), "the columns of a convolution of " + x.shape());
+        View columns = new View(block.address(), 1, most, 0, 0, depth, type);
+        try {
+            for (long first = 0; first < pixels; first += most) {
+                long count = Math.min(most, pixels - first);
+                kernels.launch("pictures.columns", count, places, 1, RowOperations.threads(layer.in()), View.of(x), columns, first,
+                        (int) x.dim(1), (int) x.dim(2), (int) layer.in(), (int) out.dim(1), (int) out.dim(2),
+                        (int) layer.kernelWidth(), (int) layer.stride(), (int) layer.padding().top(), (int) layer.padding().left());
+                if (!products.multiply(block.address(), type, depth, View.address(layer.weight()), type, depth,
+                        View.address(out) + out.dtype().bytes(first * out.dim(3)), View.typeNumber(out.dtype()), out.dim(3), count,
+                        depth, out.dim(3))) {
+                    return false;
+                }
+            }
+            return true;
+        } finally {
+            memory.give(block);
+        }
     }
 
     /** A linear layer as a convolution of single pixels, where cuBLASLt has no algorithm. */

@@ -40,7 +40,7 @@ final class RowOperations {
 
     /** Whole warps for a row of this width. */
     static int threads(long width) {
-        return (int) Math.clamp(Math.ceilDiv(width, WARP) * WARP, WARP, MOST_THREADS);
+        return Math.clamp(Math.ceilDiv(width, WARP) * WARP, WARP, MOST_THREADS);
     }
 
     void copy(Tensor x, Tensor out) {
