@@ -62,6 +62,8 @@ public final class CudaOps implements Ops {
             return null;
         } catch (CudaUnavailableException | CudaException e) {
             return e.getMessage();
+        } catch (LinkageError e) {
+            return "the NVIDIA driver lacks a function that is needed: " + e.getMessage();
         }
     }
 

@@ -9,7 +9,9 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -40,14 +42,22 @@ class KernelSourcesTest {
     @ValueSource(strings = {"sm_80", "sm_89", "sm_90", "sm_100", "sm_120"})
     void nvccCompilesEveryKernel(String architecture) throws IOException, InterruptedException {
         requireNvcc();
+        Map<Path, Process> compilations = new LinkedHashMap<>();
         for (Path source : sources()) {
-            Path log = folder.resolve("log");
-            Path cubin = folder.resolve(source.getFileName() + ".cubin");
-            int status = new ProcessBuilder("nvcc", "--cubin", "-arch=" + architecture, "-std=c++17", "-Werror", "all-warnings", "-o",
-                    cubin.toString(), source.toString()).redirectErrorStream(true).redirectOutput(log.toFile()).start().waitFor();
-            assertEquals(0, status, source + " for " + architecture + ": " + Files.readString(log));
-            assertTrue(Files.size(cubin) > 0, cubin.toString());
+            compilations.put(source, new ProcessBuilder("nvcc", "--cubin", "-arch=" + architecture, "-std=c++17", "-Werror",
+                    "all-warnings", "-o", output(source, ".cubin").toString(), source.toString()).redirectErrorStream(true)
+                    .redirectOutput(output(source, ".log").toFile()).start());
         }
+        for (Map.Entry<Path, Process> compilation : compilations.entrySet()) {
+            Path source = compilation.getKey();
+            int status = compilation.getValue().waitFor();
+            assertEquals(0, status, source + " for " + architecture + ": " + Files.readString(output(source, ".log")));
+            assertTrue(Files.size(output(source, ".cubin")) > 0, source + " for " + architecture);
+        }
+    }
+
+    private Path output(Path source, String ending) {
+        return folder.resolve(source.getFileName() + ending);
     }
 
     private static List<Path> sources() throws IOException {
