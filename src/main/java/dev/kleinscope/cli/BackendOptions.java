@@ -1,6 +1,9 @@
 package dev.kleinscope.cli;
 
 import dev.kleinscope.backend.cpu.CpuOps;
+import dev.kleinscope.backend.cuda.CudaOps;
+import dev.kleinscope.backend.cuda.CudaUnavailableException;
+import dev.kleinscope.backend.cuda.Precision;
 import dev.kleinscope.backend.reference.ReferenceOps;
 import dev.kleinscope.ops.Ops;
 import java.util.Locale;
@@ -11,7 +14,7 @@ final class BackendOptions {
 
     /** The backends there are. */
     enum Backend {
-        AUTO, CPU, REFERENCE;
+        AUTO, CPU, CUDA, REFERENCE;
 
         @Override
         public String toString() {
@@ -20,16 +23,49 @@ final class BackendOptions {
     }
 
     @Option(names = "--backend", paramLabel = "B", defaultValue = "auto",
-            description = "Where to compute: ${COMPLETION-CANDIDATES}. auto, the default, takes the fastest there is; "
-                    + "reference is plain loops, for checking.")
+            description = "Where to compute: ${COMPLETION-CANDIDATES}. auto, the default, takes cuda where a GPU and its "
+                    + "libraries can be used, else cpu; reference is plain loops, for checking.")
     private Backend backend;
 
-    /** Opens it; the caller closes it. */
+    private Backend used;
+    private Precision arithmetic = Precision.F32;
+
+    /** Opens it, in bf16 on a GPU; the caller closes it. @throws UnavailableException if it is not to be had here */
     Ops open() {
-        return switch (backend) {
-            case AUTO, CPU -> new CpuOps();
+        return open(null);
+    }
+
+    /**
+     * Opens it; the caller closes it.
+     *
+     * @param precision arithmetic, or null for the backend's own
+     * @throws UnavailableException if the backend is not to be had here, with the reason
+     */
+    Ops open(Precision precision) {
+        used = backend;
+        if (backend == Backend.AUTO) {
+            used = CudaOps.unavailable() == null ? Backend.CUDA : Backend.CPU;
+        }
+        if (used != Backend.CUDA && precision == Precision.BF16) {
+            throw new UserInputException("--precision bf16 needs --backend cuda, but " + used + " was "
+                    + (backend == Backend.AUTO ? "found: " + CudaOps.unavailable() : "chosen"));
+        }
+        return switch (used) {
+            case CUDA -> {
+                arithmetic = precision == null ? Precision.BF16 : precision;
+                yield openCuda(arithmetic);
+            }
             case REFERENCE -> new ReferenceOps();
+            default -> new CpuOps();
         };
+    }
+
+    private static Ops openCuda(Precision precision) {
+        try {
+            return new CudaOps(precision);
+        } catch (CudaUnavailableException e) {
+            throw new UnavailableException("--backend cuda cannot be used here: " + e.getMessage());
+        }
     }
 
     /** Takes up what an image's metadata recorded, unless the user chose. */
@@ -38,14 +74,20 @@ final class BackendOptions {
             backend = switch (recorded) {
                 case "reference" -> Backend.REFERENCE;
                 case "cpu" -> Backend.CPU;
+                case "cuda" -> Backend.CUDA;
                 default -> throw new UserInputException("the image was drawn on backend \"" + recorded
                         + "\", which is not here; choose another with --backend, for a picture that is close but not the same");
             };
         }
     }
 
-    /** The name of the one in use. */
+    /** The arithmetic of the one that was opened. */
+    String precision() {
+        return arithmetic.toString();
+    }
+
+    /** The name of the one that was opened. */
     String name() {
-        return backend == Backend.REFERENCE ? "reference" : "cpu";
+        return used.toString();
     }
 }

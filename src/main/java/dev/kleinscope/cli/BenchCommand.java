@@ -1,6 +1,7 @@
 package dev.kleinscope.cli;
 
 import dev.kleinscope.analysis.NormsProbe;
+import dev.kleinscope.backend.cuda.Precision;
 import dev.kleinscope.model.dit.Dit;
 import dev.kleinscope.model.dit.DitFlops;
 import dev.kleinscope.model.dit.PositionIds;
@@ -76,6 +77,10 @@ final class BenchCommand implements Callable<Integer> {
             description = "Measured runs of each, after one that is not. Default: ${DEFAULT-VALUE}.")
     private int repeat;
 
+    @Option(names = "--precision", paramLabel = "P",
+            description = "Arithmetic: ${COMPLETION-CANDIDATES}. Default: bf16 on cuda, f32 elsewhere.")
+    private Precision precision;
+
     /**
      * One timed operation.
      *
@@ -97,7 +102,7 @@ final class BenchCommand implements Callable<Integer> {
         List<Timing> timings = new ArrayList<>();
         Map<String, Object> memory = new LinkedHashMap<>();
         String describe;
-        try (Ops ops = backend.open(); Klein klein = new Klein(model.files(), ops); ProcessMemory peak = new ProcessMemory();
+        try (Ops ops = backend.open(precision); Klein klein = new Klein(model.files(), ops); ProcessMemory peak = new ProcessMemory();
                 Progress progress = console.progress("bench", steps())) {
             describe = ops.describe();
             if (what.contains(What.ENCODE)) {

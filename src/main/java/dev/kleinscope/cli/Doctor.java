@@ -1,6 +1,7 @@
 package dev.kleinscope.cli;
 
 import com.sun.management.OperatingSystemMXBean;
+import dev.kleinscope.backend.cuda.CudaOps;
 import dev.kleinscope.pipeline.TokenizerLibrary;
 import dev.kleinscope.weights.ModelException;
 import java.io.IOException;
@@ -50,7 +51,7 @@ record Doctor(
                 NativeProbe.libraries(),
                 NativeProbe.gpus(),
                 probe(TokenizerLibrary.cacheFolder()),
-                "cpu");
+                CudaOps.unavailable() == null ? "cuda" : "cpu, since " + CudaOps.unavailable());
     }
 
     private static Memory readMemory() {

@@ -1,5 +1,7 @@
 package dev.kleinscope.cli;
 
+import dev.kleinscope.backend.cuda.Precision;
+import dev.kleinscope.ops.Ops;
 import dev.kleinscope.pipeline.Denoising;
 import dev.kleinscope.pipeline.Klein;
 import java.util.Map;
@@ -61,6 +63,11 @@ final class DrawingOptions {
         return steps != null || guidance != null;
     }
 
+    /** Opens the backend; the original scripts' arithmetic is checked to four digits and more, so they run in f32. */
+    Ops open(boolean original) {
+        return original ? backend.open(Precision.F32) : backend.open();
+    }
+
     /** Size of pictures where nothing tells it. */
     PictureSize fallbackSize() {
         return model.given() ? NoiseOptions.DEFAULT_SIZE : NoiseOptions.DEMONSTRATION_SIZE;
@@ -79,7 +86,7 @@ final class DrawingOptions {
         parameters.put("weights", klein.identity());
         parameters.put("backend", klein.backend());
         parameters.put("backend_name", backend.name());
-        parameters.put("precision", "f32");
+        parameters.put("precision", backend.precision());
         parameters.put("steps", denoising.steps());
         parameters.put("distilled", denoising.distilled());
         parameters.put("guidance", denoising.guidance());

@@ -1,5 +1,6 @@
 package dev.kleinscope.cli;
 
+import dev.kleinscope.backend.cuda.CudaUnavailableException;
 import dev.kleinscope.ops.RunInterruptedException;
 import dev.kleinscope.pipeline.ImageException;
 import dev.kleinscope.weights.ModelException;
@@ -44,6 +45,7 @@ record Failures(int exitCode, String message) {
             case UserInputException e -> new Failures(ExitCodes.BAD_INPUT, e.getMessage());
             case ModelException e -> new Failures(ExitCodes.BAD_INPUT, e.getMessage());
             case ImageException e -> new Failures(ExitCodes.BAD_INPUT, e.getMessage());
+            case CudaUnavailableException e -> new Failures(ExitCodes.UNAVAILABLE, e.getMessage());
             case UnavailableException e -> new Failures(ExitCodes.UNAVAILABLE, e.getMessage());
             case NoSuchFileException e -> new Failures(ExitCodes.BAD_INPUT, e.getFile() + ": no such file or folder");
             case AccessDeniedException e -> new Failures(ExitCodes.BAD_INPUT, e.getFile() + ": permission denied");

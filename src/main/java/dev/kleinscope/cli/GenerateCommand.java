@@ -62,7 +62,7 @@ final class GenerateCommand implements Callable<Integer> {
         PictureRecord recorded = fromMetadata == null ? null : restore();
         checkOptions();
         Console console = output.console();
-        try (Ops ops = drawing.backend().open(); Klein klein = new Klein(drawing.model().files(), ops)) {
+        try (Ops ops = drawing.open(false); Klein klein = new Klein(drawing.model().files(), ops)) {
             console.note("backend " + klein.backend() + "; model " + drawing.model().name());
             Denoising denoising = drawing.denoising(klein, console, null);
             try (Progress progress = console.progress("generate", 2L + denoising.steps() + references.size())) {

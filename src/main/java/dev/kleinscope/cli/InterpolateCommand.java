@@ -86,7 +86,7 @@ final class InterpolateCommand implements Callable<Integer> {
         checkOptions();
         Console console = output.console();
         boolean original = protocol == NormsCommand.Protocol.ORIGINAL;
-        try (Ops ops = drawing.backend().open(); Klein klein = new Klein(drawing.model().files(), ops); ClipScorer scorer = scorer(ops)) {
+        try (Ops ops = drawing.open(original); Klein klein = new Klein(drawing.model().files(), ops); ClipScorer scorer = scorer(ops)) {
             console.note("backend " + klein.backend() + "; model " + drawing.model().name());
             Denoising denoising = drawing.denoising(klein, console, original ? ORIGINAL_STEPS : null);
             List<Double> weights = (alphas != null ? alphas : Alphas.even(original ? 10 : 17)).values();

@@ -100,7 +100,7 @@ final class NormsCommand implements Callable<Integer> {
         checkOptions();
         Console console = output.console();
         Files.createDirectories(out);
-        try (Ops ops = drawing.backend().open(); Klein klein = new Klein(drawing.model().files(), ops)) {
+        try (Ops ops = drawing.open(protocol == Protocol.ORIGINAL); Klein klein = new Klein(drawing.model().files(), ops)) {
             console.note("backend " + ops.describe() + "; model " + drawing.model().name());
             Denoising denoising = drawing.denoising(klein, console, protocol == Protocol.ORIGINAL ? ORIGINAL_STEPS : null);
             NormsRun run = new NormsRun(klein, safe, extreme, denoising, drawing.maxTokens());

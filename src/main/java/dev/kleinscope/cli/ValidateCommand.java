@@ -1,5 +1,6 @@
 package dev.kleinscope.cli;
 
+import dev.kleinscope.backend.cuda.Precision;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.pipeline.ClipScorer;
 import dev.kleinscope.pipeline.Klein;
@@ -37,19 +38,13 @@ import picocli.CommandLine.Option;
         })
 final class ValidateCommand implements Callable<Integer> {
 
-    /** Arithmetic of the run. */
-    enum Precision {
-        F32;
-
-        @Override
-        public String toString() {
-            return name().toLowerCase(Locale.ROOT);
-        }
-    }
-
     /** Largest relative L2 distance by kind, in f32 on the host backends. */
     private static final Map<String, Double> TOLERANCES = Map.of("dit", 5e-5, "text-encoder", 1e-6, "vae", 1e-4, "pipeline", 1e-4,
             "clip", 1e-5);
+
+    /** On a GPU: in f32 by other sums, and in bf16. */
+    private static final double CUDA_F32_TOLERANCE = 2e-3;
+    private static final double CUDA_BF16_TOLERANCE = 2.5e-2;
 
     @Mixin
     private ModelOptions model;
@@ -99,12 +94,12 @@ final class ValidateCommand implements Callable<Integer> {
         Console console = output.console();
         List<Outcome> outcomes = new ArrayList<>();
         ModelFiles files = model.files();
-        try (Ops ops = backend.open(); Klein klein = new Klein(files, ops);
+        try (Ops ops = backend.open(precision); Klein klein = new Klein(files, ops);
                 Progress progress = console.progress("validate", cases.size())) {
             if (!output.json()) {
                 console.result("backend " + ops.describe());
                 console.result("precision " + precision + "; tolerance, relative L2: "
-                        + (rtol != null ? rtol + " (--rtol)" : "dit 5e-5, text-encoder 1e-6, vae 1e-4, pipeline 1e-4, clip 1e-5"));
+                        + (rtol != null ? rtol + " (--rtol)" : tolerances()));
             }
             for (Path file : cases) {
                 Outcome outcome = run(file, klein, files, ops);
@@ -145,7 +140,7 @@ final class ValidateCommand implements Callable<Integer> {
     }
 
     private Outcome outcome(Path file, String kind, List<TensorCheck> checks) {
-        double tolerance = rtol != null ? rtol : TOLERANCES.get(kind);
+        double tolerance = tolerance(kind);
         String first = checks.stream().filter(check -> !check.within(tolerance)).map(TensorCheck::toString).findFirst().orElse(null);
         String worst = checks.stream().max(Comparator.comparingDouble(ValidateCommand::distance)).map(TensorCheck::toString).orElse(null);
         List<Row> rows = checks.stream().map(check -> check.difference() == null
@@ -153,6 +148,19 @@ final class ValidateCommand implements Callable<Integer> {
                 : new Row(check.name(), check.within(tolerance), check.difference().relativeL2(), check.difference().maxAbs(),
                         check.difference().worst(), null)).toList();
         return new Outcome(file.toString(), kind, tolerance, first == null, checks.size(), first, worst, null, rows);
+    }
+
+    private double tolerance(String kind) {
+        if (rtol != null) {
+            return rtol;
+        }
+        return !backend.name().equals("cuda") ? TOLERANCES.get(kind)
+                : precision == Precision.F32 ? CUDA_F32_TOLERANCE : CUDA_BF16_TOLERANCE;
+    }
+
+    private String tolerances() {
+        return backend.name().equals("cuda") ? String.valueOf(tolerance("dit"))
+                : "dit 5e-5, text-encoder 1e-6, vae 1e-4, pipeline 1e-4, clip 1e-5";
     }
 
     private static double distance(TensorCheck check) {

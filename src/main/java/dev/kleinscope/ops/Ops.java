@@ -205,6 +205,13 @@ public interface Ops extends AutoCloseable {
         return out;
     }
 
+    /** Rows of {@code table} at {@code ids} as {@code shape} [.., hidden]: what a residual stream begins with. */
+    default Tensor embedding(Tensor table, int[] ids, Shape shape) {
+        Tensor out = alloc(shape);
+        embedding(table, ids, out);
+        return out;
+    }
+
     default Tensor addScaled(Tensor x, Tensor y, double scale) {
         Tensor out = alloc(x.shape());
         addScaled(x, y, scale, out);

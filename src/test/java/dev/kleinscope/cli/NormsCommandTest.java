@@ -166,7 +166,7 @@ class NormsCommandTest {
         "--protocol original --seeds 1,2 | give one seed",
         "--protocol original --points proj_out | leave the option out",
         "--protocol other | other",
-        "--backend cuda | cuda"})
+        "--backend vulkan | vulkan"})
     void wrongInputIsNamedInASentenceAndLeavesNothing(String args, String message) {
         List<String> line = Stream.of(args.split(" ")).map(arg -> arg.equals("_") ? " " : arg).toList();
         assertEquals(ExitCodes.BAD_INPUT, norms(line.toArray(String[]::new)), out + "\n" + err);

@@ -97,8 +97,7 @@ public final class TextEncoder {
         try (Frame frame = ops.frame()) {
             Tensor out = ops.alloc(Shape.of(ids.length, tokens, promptDim()));
             Rope rope = rope(ops, tokens);
-            Tensor x = ops.alloc(Shape.of(ids.length, tokens, hidden));
-            ops.embedding(embedTokens, flatten(ids), x);
+            Tensor x = ops.embedding(embedTokens, flatten(ids), Shape.of(ids.length, tokens, hidden));
             probes.at("hidden_states.0", x);
             for (int i = 1; i <= layers.size(); i++) {
                 Tensor next = layers.get(i - 1).forward(ops, x, rope, mask);

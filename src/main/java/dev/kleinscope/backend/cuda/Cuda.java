@@ -1,0 +1,188 @@
+package dev.kleinscope.backend.cuda;
+
+import dev.kleinscope.bindings.cuda.NativeLibs;
+import dev.kleinscope.bindings.cuda.driver.CudaDriver;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Collectors;
+
+/**
+ * A GPU, its context and one stream. The thread that opens it owns it: every call comes from there.
+ *
+ * <p>cuDNN succeeds silently where no context is current, so {@link #requireCurrent} asks the driver before cuDNN is called.
+ */
+final class Cuda implements AutoCloseable {
+
+    /** The oldest driver that runs what the bindings were made from. */
+    private static final int MINIMUM_DRIVER = 13000;
+    private static final int NAME_BYTES = 256;
+
+    private final Thread owner = Thread.currentThread();
+    private final int device;
+    private final String name;
+    private final int computeCapability;
+    private final MemorySegment context;
+    private final MemorySegment stream;
+    private boolean closed;
+
+    private Cuda(int device, String name, int computeCapability, MemorySegment context, MemorySegment stream) {
+        this.device = device;
+        this.name = name;
+        this.computeCapability = computeCapability;
+        this.context = context;
+        this.stream = stream;
+    }
+
+    /** The first GPU, if it and the libraries can be used. @throws CudaUnavailableException with the reason, in one sentence */
+    static int select() {
+        for (String library : List.of("cuda-driver", "cublaslt", "nvrtc")) {
+            if (!NativeLibs.isAvailable(library)) {
+                throw new CudaUnavailableException(NativeLibs.whyNot(library));
+            }
+        }
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment number = arena.allocate(ValueLayout.JAVA_INT);
+            driver(CudaDriver.cuDriverGetVersion(number), "cuDriverGetVersion");
+            int version = number.get(ValueLayout.JAVA_INT, 0);
+            if (version < MINIMUM_DRIVER) {
+                throw new CudaUnavailableException("the NVIDIA driver is for CUDA " + version / 1000 + "." + version % 1000 / 10
+                        + ", but 13.0 or later is needed: update the driver");
+            }
+            int status = CudaDriver.cuInit(0);
+            if (status != 0) {
+                throw new CudaUnavailableException("the NVIDIA driver does not start: " + errorName(status));
+            }
+            driver(CudaDriver.cuDeviceGetCount(number), "cuDeviceGetCount");
+            if (number.get(ValueLayout.JAVA_INT, 0) == 0) {
+                throw new CudaUnavailableException("the NVIDIA driver sees no GPU");
+            }
+            driver(CudaDriver.cuDeviceGet(number, 0), "cuDeviceGet");
+            return number.get(ValueLayout.JAVA_INT, 0);
+        }
+    }
+
+    /** Opens the first GPU. @throws CudaUnavailableException with the reason, in one sentence */
+    static Cuda open() {
+        int device = select();
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment number = arena.allocate(ValueLayout.JAVA_INT);
+            MemorySegment text = arena.allocate(NAME_BYTES);
+            driver(CudaDriver.cuDeviceGetName(text, NAME_BYTES, device), "cuDeviceGetName");
+            int capability = 10 * attribute(number, CudaDriver.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR(), device)
+                    + attribute(number, CudaDriver.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR(), device);
+            MemorySegment pointer = arena.allocate(ValueLayout.ADDRESS);
+            driver(CudaDriver.cuDevicePrimaryCtxRetain(pointer, device), "cuDevicePrimaryCtxRetain");
+            MemorySegment context = pointer.get(ValueLayout.ADDRESS, 0);
+            driver(CudaDriver.cuCtxSetCurrent(context), "cuCtxSetCurrent");
+            driver(CudaDriver.cuStreamCreate(pointer, CudaDriver.CU_STREAM_NON_BLOCKING()), "cuStreamCreate");
+            return new Cuda(device, text.getString(0), capability, context, pointer.get(ValueLayout.ADDRESS, 0));
+        }
+    }
+
+    private static int attribute(MemorySegment number, int attribute, int device) {
+        driver(CudaDriver.cuDeviceGetAttribute(number, attribute, device), "cuDeviceGetAttribute");
+        return number.get(ValueLayout.JAVA_INT, 0);
+    }
+
+    /** As the driver names the GPU. */
+    String name() {
+        return name;
+    }
+
+    /** {@code "cuda:0"}. */
+    String device() {
+        return "cuda:" + device;
+    }
+
+    /** Ten times the major number, plus the minor: 90 for Hopper. */
+    int computeCapability() {
+        return computeCapability;
+    }
+
+    MemorySegment stream() {
+        return stream;
+    }
+
+    /** @throws IllegalStateException if called from another thread than opened this, or after the end */
+    void requireOwner() {
+        if (closed) {
+            throw new IllegalStateException("the cuda backend is closed");
+        }
+        if (Thread.currentThread() != owner) {
+            throw new IllegalStateException("the cuda backend belongs to thread \"" + owner.getName() + "\", but thread \""
+                    + Thread.currentThread().getName() + "\" called it: make all calls from the thread that opened it");
+        }
+    }
+
+    /** @throws IllegalStateException unless this context is the thread's */
+    void requireCurrent() {
+        requireOwner();
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment current = arena.allocate(ValueLayout.ADDRESS);
+            driver(CudaDriver.cuCtxGetCurrent(current), "cuCtxGetCurrent");
+            if (current.get(ValueLayout.ADDRESS, 0).address() != context.address()) {
+                throw new IllegalStateException("another library made its own CUDA context current on thread \""
+                        + owner.getName() + "\"");
+            }
+        }
+    }
+
+    /** Waits until the device has done everything. */
+    void synchronize() {
+        requireOwner();
+        driver(CudaDriver.cuStreamSynchronize(stream), "cuStreamSynchronize");
+    }
+
+    /** Bytes free and in all on the GPU. */
+    long[] memory() {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment free = arena.allocate(ValueLayout.JAVA_LONG);
+            MemorySegment total = arena.allocate(ValueLayout.JAVA_LONG);
+            driver(CudaDriver.cuMemGetInfo_v2(free, total), "cuMemGetInfo");
+            return new long[] {free.get(ValueLayout.JAVA_LONG, 0), total.get(ValueLayout.JAVA_LONG, 0)};
+        }
+    }
+
+    /** @throws CudaException unless a call of the driver succeeded */
+    static void driver(int code, String call, Object... shapes) {
+        if (code != 0) {
+            throw new CudaException(call, code, errorName(code), describe(shapes));
+        }
+    }
+
+    /** What a call was made on, for messages. */
+    static String describe(Object... shapes) {
+        return Arrays.stream(shapes).map(String::valueOf).collect(Collectors.joining(", "));
+    }
+
+    private static String errorName(int code) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment text = arena.allocate(ValueLayout.ADDRESS);
+            if (CudaDriver.cuGetErrorName(code, text) != 0) {
+                return "unknown";
+            }
+            String errorName = string(text.get(ValueLayout.ADDRESS, 0));
+            return CudaDriver.cuGetErrorString(code, text) != 0 ? errorName
+                    : errorName + ", " + string(text.get(ValueLayout.ADDRESS, 0));
+        }
+    }
+
+    /** A string that a library returned. */
+    static String string(MemorySegment text) {
+        return text.address() == 0 ? "" : text.reinterpret(Long.MAX_VALUE).getString(0);
+    }
+
+    @Override
+    public void close() {
+        if (closed) {
+            return;
+        }
+        requireOwner();
+        closed = true;
+        driver(CudaDriver.cuStreamDestroy_v2(stream), "cuStreamDestroy");
+        driver(CudaDriver.cuDevicePrimaryCtxRelease_v2(device), "cuDevicePrimaryCtxRelease");
+    }
+}

@@ -1,0 +1,357 @@
+package dev.kleinscope.backend.cuda;
+
+import dev.kleinscope.ops.AttentionMask;
+import dev.kleinscope.ops.Conv2d;
+import dev.kleinscope.ops.Frame;
+import dev.kleinscope.ops.Gelu;
+import dev.kleinscope.ops.Linear;
+import dev.kleinscope.ops.OpShapes;
+import dev.kleinscope.ops.Ops;
+import dev.kleinscope.ops.Rope;
+import dev.kleinscope.ops.RunInterruptedException;
+import dev.kleinscope.tensor.DType;
+import dev.kleinscope.tensor.HostTensor;
+import dev.kleinscope.tensor.Shape;
+import dev.kleinscope.tensor.Tensor;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
+/**
+ * Operations on an NVIDIA GPU, queued on one stream by the thread that opened this: products through cuBLASLt, attention through
+ * cuDNN or our own kernel, the rest in {@code kernels/*.cu}. Sums are accumulated in f32 in a fixed order, so that two runs give
+ * identical bits.
+ *
+ * <p>Where an activation's type is not given by an input that it continues, it is bf16 from three dimensions on if the precision
+ * says so, and f32 otherwise; values from the host are f32. If the thread is interrupted, the next product ends with
+ * {@link RunInterruptedException}.
+ */
+public final class CudaOps implements Ops {
+
+    private final Precision precision;
+    private final Cuda cuda;
+    private final DeviceMemory memory;
+    private final Staging staging;
+    private final CudaFrames frames;
+    private final Kernels kernels;
+    private final DeviceWeights weights;
+    private final Products products;
+    private final CudaAttention attention;
+    private final RowOperations rows;
+    private final PictureOperations pictures;
+
+    /** @throws CudaUnavailableException with the reason, in one sentence */
+    public CudaOps(Precision precision) {
+        this.precision = precision;
+        cuda = Cuda.open();
+        memory = new DeviceMemory(cuda);
+        staging = new Staging(cuda);
+        frames = new CudaFrames(cuda, memory, staging);
+        kernels = new Kernels(cuda);
+        weights = new DeviceWeights(cuda, memory, staging, kernels, precision);
+        products = new Products(cuda, memory);
+        attention = new CudaAttention(cuda, memory, kernels, precision);
+        rows = new RowOperations(kernels);
+        pictures = new PictureOperations(kernels, memory, products, rows);
+    }
+
+    /** Why there is no GPU to use here, in one sentence; null if there is one. Makes no context. */
+    public static String unavailable() {
+        try {
+            Cuda.select();
+            return null;
+        } catch (CudaUnavailableException | CudaException e) {
+            return e.getMessage();
+        } catch (LinkageError e) {
+            return "the NVIDIA driver lacks a function that is needed: " + e.getMessage();
+        }
+    }
+
+    @Override
+    public String describe() {
+        return "cuda: " + cuda.name() + ", " + precision + ", attention by " + attention.describe();
+    }
+
+    /** Bytes on the device that weights hold. */
+    public long weightBytes() {
+        return memory.keptBytes();
+    }
+
+    /** Bytes on the device that activations hold, in use or kept for the next. */
+    public long activationBytes() {
+        return memory.pooledBytes();
+    }
+
+    @Override
+    public Frame frame() {
+        return frames.open();
+    }
+
+    @Override
+    public Tensor alloc(Shape shape) {
+        return frames.alloc(shape, precision == Precision.BF16 && shape.rank() > 2 ? DType.BF16 : DType.F32);
+    }
+
+    @Override
+    public Tensor input(HostTensor values) {
+        Tensor tensor = frames.alloc(values.shape(), DType.F32);
+        staging.upload(MemorySegment.ofArray(values.values()), View.address(tensor));
+        return tensor.named(values.name());
+    }
+
+    @Override
+    public Tensor weight(Tensor mapped) {
+        cuda.requireOwner();
+        return weights.weight(mapped);
+    }
+
+    @Override
+    public void linear(Tensor x, Linear layer, Tensor out) {
+        requireGoing();
+        OpShapes.linear(x, layer, out);
+        Tensor weight = layer.weight();
+        if (x.shape().rank() < 3 && x.dtype() == DType.F32 && weight.dtype() != DType.F32) {
+            rows.fewRows(x, weight, out);
+            addBias(layer.bias(), out);
+            return;
+        }
+        try (Frame _ = frames.open()) {
+            Tensor in = x;
+            if (x.dtype() != weight.dtype()) {
+                in = frames.alloc(x.shape(), weight.dtype());
+                rows.copy(x, in);
+            }
+            if (multiply(in, weight, out)) {
+                addBias(layer.bias(), out);
+            } else {
+                pictures.product(in, layer, out);
+            }
+        }
+    }
+
+    /** One product for all rows that lie evenly in both x and out; false if cuBLASLt cannot. */
+    private boolean multiply(Tensor x, Tensor weight, Tensor out) {
+        long count = 1;
+        long xRow = x.dim(-1);
+        long outRow = out.dim(-1);
+        int d = x.shape().rank() - 2;
+        for (; d >= 0; d--) {
+            if (x.dim(d) == 1) {
+                continue;
+            }
+            if (count == 1) {
+                xRow = x.stride(d);
+                outRow = out.stride(d);
+            } else if (x.stride(d) != count * xRow || out.stride(d) != count * outRow) {
+                break;
+            }
+            count *= x.dim(d);
+        }
+        for (long row = 0; row < x.rows(); row += count) {
+            if (!products.multiply(View.address(x) + x.dtype().bytes(x.rowOffset(row) - x.offset()), View.typeNumber(x.dtype()), xRow,
+                    View.address(weight), View.typeNumber(weight.dtype()), weight.stride(0),
+                    View.address(out) + out.dtype().bytes(out.rowOffset(row) - out.offset()), View.typeNumber(out.dtype()), outRow,
+                    count, x.dim(-1), out.dim(-1))) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private void addBias(Tensor bias, Tensor out) {
+        if (bias != null) {
+            rows.addBias(bias, out);
+        }
+    }
+
+    @Override
+    public void layerNorm(Tensor x, double eps, Tensor out) {
+        OpShapes.alike("layerNorm", out, x);
+        rows.layerNorm(x, eps, out);
+    }
+
+    @Override
+    public void layerNormAffine(Tensor x, Tensor weight, Tensor bias, double eps, Tensor out) {
+        OpShapes.layerNormAffine(x, weight, bias, out);
+        rows.layerNormAffine(x, weight, bias, eps, out);
+    }
+
+    @Override
+    public void layerNormModulate(Tensor x, Tensor scale, Tensor shift, double eps, Tensor out) {
+        OpShapes.modulated("layerNormModulate", x, scale, out);
+        OpShapes.modulated("layerNormModulate", x, shift, out);
+        rows.layerNormModulate(x, scale, shift, eps, out);
+    }
+
+    @Override
+    public void rmsNorm(Tensor x, Tensor weight, double eps, Tensor out) {
+        OpShapes.rmsNorm("rmsNorm", x, weight, out);
+        rows.rmsNorm(x, weight, eps, out);
+    }
+
+    @Override
+    public void rmsNormRope(Tensor x, Tensor weight, double eps, Rope rope, Tensor out) {
+        OpShapes.rmsNormRope(x, weight, rope, out);
+        rows.rmsNormRope(x, weight, eps, rope, out);
+    }
+
+    /** A query that sees no key gets zeros. */
+    @Override
+    public void attention(Tensor q, Tensor k, Tensor v, long heads, long kvHeads, AttentionMask mask, Tensor out) {
+        requireGoing();
+        OpShapes.attention(q, k, v, heads, kvHeads, mask, out);
+        try (Frame _ = frames.open()) {
+            long valid = 0;
+            if (mask.validKeys() != null) {
+                int[] counts = new int[mask.validKeys().length];
+                for (int i = 0; i < counts.length; i++) {
+                    counts[i] = Math.toIntExact(Math.min(mask.validKeys()[i], k.dim(1)));
+                }
+                valid = integers(counts);
+            }
+            attention.attend(q, k, v, heads, kvHeads, mask.causal(), valid, out);
+        }
+    }
+
+    @Override
+    public void gelu(Tensor x, Gelu kind, Tensor out) {
+        OpShapes.alike("gelu", out, x);
+        rows.gelu(x, kind, out);
+    }
+
+    @Override
+    public void silu(Tensor x, Tensor out) {
+        OpShapes.alike("silu", out, x);
+        rows.silu(x, out);
+    }
+
+    @Override
+    public void swiglu(Tensor a, Tensor b, Tensor out) {
+        OpShapes.alike("swiglu", out, a, b);
+        rows.swiglu(a, b, out);
+    }
+
+    @Override
+    public void gatedResidual(Tensor x, Tensor gate, Tensor y, Tensor out) {
+        OpShapes.modulated("gatedResidual", x, gate, out);
+        OpShapes.alike("gatedResidual", out, x, y);
+        rows.gatedResidual(x, gate, y, out);
+    }
+
+    @Override
+    public void addScaled(Tensor x, Tensor y, double scale, Tensor out) {
+        OpShapes.alike("addScaled", out, x, y);
+        rows.addScaled(x, y, scale, out);
+    }
+
+    /** In the type of x: latents stay f32. */
+    @Override
+    public Tensor addScaled(Tensor x, Tensor y, double scale) {
+        Tensor out = frames.alloc(x.shape(), x.dtype());
+        addScaled(x, y, scale, out);
+        return out;
+    }
+
+    @Override
+    public void lerp(Tensor a, Tensor b, double weight, Tensor out) {
+        OpShapes.alike("lerp", out, a, b);
+        rows.lerp(a, b, weight, out);
+    }
+
+    /** In the type of a: prompt embeddings from the host stay f32. */
+    @Override
+    public Tensor lerp(Tensor a, Tensor b, double weight) {
+        Tensor out = frames.alloc(a.shape(), a.dtype());
+        lerp(a, b, weight, out);
+        return out;
+    }
+
+    @Override
+    public void embedding(Tensor table, int[] ids, Tensor out) {
+        OpShapes.embedding(table, ids, out);
+        try (Frame _ = frames.open()) {
+            rows.embedding(table, integers(ids), out);
+        }
+    }
+
+    /** In f32: the residual stream that begins here is a sum over all layers, and bf16 would round each of its steps. */
+    @Override
+    public Tensor embedding(Tensor table, int[] ids, Shape shape) {
+        Tensor out = frames.alloc(shape, DType.F32);
+        embedding(table, ids, out);
+        return out;
+    }
+
+    @Override
+    public void copy(Tensor x, Tensor out) {
+        OpShapes.alike("copy", out, x);
+        rows.copy(x, out);
+    }
+
+    @Override
+    public Tensor convWeight(Tensor mapped) {
+        cuda.requireOwner();
+        return weights.convolution(mapped);
+    }
+
+    @Override
+    public void conv2d(Tensor x, Conv2d layer, Tensor out) {
+        requireGoing();
+        OpShapes.conv2d(x, layer, out);
+        pictures.conv2d(x, layer, out);
+    }
+
+    /** In f32. */
+    @Override
+    public Tensor groupMoments(Tensor x, long groups) {
+        Tensor out = frames.alloc(Shape.of(x.dim(0), 2, groups), DType.F32);
+        groupMoments(x, out);
+        return out;
+    }
+
+    @Override
+    public void groupMoments(Tensor x, Tensor out) {
+        OpShapes.groupMoments(x, out);
+        pictures.groupMoments(x, out);
+    }
+
+    @Override
+    public void groupNorm(Tensor x, Tensor moments, Tensor weight, Tensor bias, double eps, boolean silu, Tensor out) {
+        OpShapes.groupNorm(x, moments, weight, bias, out);
+        pictures.groupNorm(x, moments, weight, bias, eps, silu, out);
+    }
+
+    @Override
+    public void upsampleNearest2x(Tensor x, Tensor out) {
+        OpShapes.upsampleNearest2x(x, out);
+        pictures.upsampleNearest2x(x, out);
+    }
+
+    /** Device address of integers in the innermost frame. */
+    private long integers(int[] values) {
+        Tensor bits = frames.alloc(Shape.of(Math.max(1, values.length)), DType.I32);
+        try (Arena arena = Arena.ofConfined()) {
+            staging.upload(arena.allocateFrom(ValueLayout.JAVA_INT, values), View.address(bits));
+        }
+        return View.address(bits);
+    }
+
+    private void requireGoing() {
+        cuda.requireOwner();
+        if (Thread.interrupted()) {
+            throw new RunInterruptedException("interrupted between two operations on " + cuda.device());
+        }
+    }
+
+    @Override
+    public void close() {
+        frames.close();
+        cuda.synchronize();
+        attention.close();
+        products.close();
+        kernels.close();
+        memory.close();
+        staging.close();
+        cuda.close();
+    }
+}

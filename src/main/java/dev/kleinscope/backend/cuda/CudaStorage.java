@@ -1,0 +1,47 @@
+package dev.kleinscope.backend.cuda;
+
+import dev.kleinscope.tensor.DType;
+import dev.kleinscope.tensor.Storage;
+
+/** Memory of the GPU: a weight, or a block that a frame owns. */
+final class CudaStorage implements Storage {
+
+    private final Staging staging;
+    private final String device;
+    private final long address;
+    private String freedBy;
+
+    CudaStorage(Staging staging, String device, long address) {
+        this.staging = staging;
+        this.device = device;
+        this.address = address;
+    }
+
+    /** Device address of the first element. @throws IllegalStateException if the memory was freed */
+    long address() {
+        if (freedBy != null) {
+            throw new IllegalStateException("tensor used after " + freedBy + " freed it");
+        }
+        return address;
+    }
+
+    void free(String by) {
+        freedBy = by;
+    }
+
+    @Override
+    public String device() {
+        return device;
+    }
+
+    @Override
+    public String freedBy() {
+        return freedBy;
+    }
+
+    /** Through a pinned buffer; from the thread that opened the backend. */
+    @Override
+    public void read(DType dtype, long offset, int count, float[] target, int targetOffset) {
+        staging.read(address() + dtype.bytes(offset), dtype, count, target, targetOffset);
+    }
+}

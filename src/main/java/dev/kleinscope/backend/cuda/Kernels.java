@@ -1,0 +1,91 @@
+package dev.kleinscope.backend.cuda;
+
+import dev.kleinscope.bindings.cuda.driver.CudaDriver;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.HashMap;
+import java.util.Map;
+
+/** Our own kernels: compiled for the GPU at hand when first needed, and launched on the stream. */
+final class Kernels implements AutoCloseable {
+
+    private final Cuda cuda;
+    private final KernelCompiler compiler;
+    private final Map<String, MemorySegment> modules = new HashMap<>();
+    private final Map<String, MemorySegment> functions = new HashMap<>();
+
+    Kernels(Cuda cuda) {
+        this.cuda = cuda;
+        this.compiler = new KernelCompiler(cuda.computeCapability());
+    }
+
+    /**
+     * Queues a kernel.
+     *
+     * @param name {@code file.function}, such as {@code rows.layer_norm}
+     * @param arguments Views, Integers, Longs (also device addresses) and Floats, as the kernel declares them
+     */
+    void launch(String name, long gridX, long gridY, long gridZ, int threads, Object... arguments) {
+        cuda.requireOwner();
+        if (gridX == 0 || gridY == 0 || gridZ == 0) {
+            return;
+        }
+        MemorySegment function = functions.computeIfAbsent(name, this::function);
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment pointers = arena.allocate(ValueLayout.ADDRESS, arguments.length);
+            for (int i = 0; i < arguments.length; i++) {
+                pointers.setAtIndex(ValueLayout.ADDRESS, i, argument(arguments[i], arena));
+            }
+            int status = CudaDriver.cuLaunchKernel(function, Math.toIntExact(gridX), Math.toIntExact(gridY),
+                    Math.toIntExact(gridZ), threads, 1, 1, 0, cuda.stream(), pointers, MemorySegment.NULL);
+            if (status != 0) {
+                Cuda.driver(status, "cuLaunchKernel of " + name, gridX + " x " + gridY + " x " + gridZ + " blocks of " + threads,
+                        Cuda.describe(arguments));
+            }
+        }
+    }
+
+    private static MemorySegment argument(Object argument, Arena arena) {
+        return switch (argument) {
+            case View view -> {
+                MemorySegment segment = arena.allocate(View.BYTES, Long.BYTES);
+                view.write(segment);
+                yield segment;
+            }
+            case Integer value -> arena.allocateFrom(ValueLayout.JAVA_INT, value);
+            case Long value -> arena.allocateFrom(ValueLayout.JAVA_LONG, value);
+            case Float value -> arena.allocateFrom(ValueLayout.JAVA_FLOAT, value);
+            default -> throw new IllegalArgumentException("a kernel takes no " + argument.getClass());
+        };
+    }
+
+    private MemorySegment function(String name) {
+        int dot = name.indexOf('.');
+        MemorySegment module = modules.computeIfAbsent(name.substring(0, dot), this::module);
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment pointer = arena.allocate(ValueLayout.ADDRESS);
+            Cuda.driver(CudaDriver.cuModuleGetFunction(pointer, module, arena.allocateFrom(name.substring(dot + 1))),
+                    "cuModuleGetFunction", name);
+            return pointer.get(ValueLayout.ADDRESS, 0);
+        }
+    }
+
+    private MemorySegment module(String file) {
+        try (Arena arena = Arena.ofConfined()) {
+            byte[] cubin = compiler.cubin(file);
+            MemorySegment image = arena.allocate(cubin.length, 16);
+            MemorySegment.copy(cubin, 0, image, ValueLayout.JAVA_BYTE, 0, cubin.length);
+            MemorySegment pointer = arena.allocate(ValueLayout.ADDRESS);
+            Cuda.driver(CudaDriver.cuModuleLoadData(pointer, image), "cuModuleLoadData", file + ".cu");
+            return pointer.get(ValueLayout.ADDRESS, 0);
+        }
+    }
+
+    @Override
+    public void close() {
+        modules.values().forEach(module -> Cuda.driver(CudaDriver.cuModuleUnload(module), "cuModuleUnload"));
+        modules.clear();
+        functions.clear();
+    }
+}

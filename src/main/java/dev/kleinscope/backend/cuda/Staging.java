@@ -1,0 +1,71 @@
+package dev.kleinscope.backend.cuda;
+
+import dev.kleinscope.bindings.cuda.driver.CudaDriver;
+import dev.kleinscope.tensor.DType;
+import dev.kleinscope.tensor.HostStorage;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
+/** Copies between host and device through two pinned buffers: one fills while the other travels. */
+final class Staging implements AutoCloseable {
+
+    private static final long BUFFER_BYTES = 16L << 20;
+    private static final int BUFFERS = 2;
+
+    private final Cuda cuda;
+    private final MemorySegment[] buffers = new MemorySegment[BUFFERS];
+    private final MemorySegment[] travelled = new MemorySegment[BUFFERS];
+    private int next;
+
+    Staging(Cuda cuda) {
+        this.cuda = cuda;
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment pointer = arena.allocate(ValueLayout.ADDRESS);
+            for (int i = 0; i < BUFFERS; i++) {
+                Cuda.driver(CudaDriver.cuMemHostAlloc(pointer, BUFFER_BYTES, 0), "cuMemHostAlloc", BUFFER_BYTES + " bytes");
+                buffers[i] = pointer.get(ValueLayout.ADDRESS, 0).reinterpret(BUFFER_BYTES);
+                Cuda.driver(CudaDriver.cuEventCreate(pointer, CudaDriver.CU_EVENT_DISABLE_TIMING()), "cuEventCreate");
+                travelled[i] = pointer.get(ValueLayout.ADDRESS, 0);
+            }
+        }
+    }
+
+    /** Queues a copy to the device; {@code from} may change when this returns. */
+    void upload(MemorySegment from, long to) {
+        cuda.requireOwner();
+        for (long done = 0; done < from.byteSize(); done += BUFFER_BYTES) {
+            long bytes = Math.min(BUFFER_BYTES, from.byteSize() - done);
+            Cuda.driver(CudaDriver.cuEventSynchronize(travelled[next]), "cuEventSynchronize");
+            MemorySegment.copy(from, done, buffers[next], 0, bytes);
+            Cuda.driver(CudaDriver.cuMemcpyHtoDAsync_v2(to + done, buffers[next], bytes, cuda.stream()), "cuMemcpyHtoDAsync",
+                    bytes + " bytes");
+            Cuda.driver(CudaDriver.cuEventRecord(travelled[next], cuda.stream()), "cuEventRecord");
+            next = (next + 1) % BUFFERS;
+        }
+    }
+
+    /** Waits for the device and reads elements as f32. */
+    void read(long from, DType dtype, int count, float[] target, int targetOffset) {
+        cuda.requireOwner();
+        MemorySegment buffer = buffers[next];
+        Cuda.driver(CudaDriver.cuEventSynchronize(travelled[next]), "cuEventSynchronize");
+        HostStorage host = new HostStorage(buffer);
+        int most = (int) (BUFFER_BYTES * Byte.SIZE / dtype.bits());
+        for (int done = 0; done < count; done += most) {
+            int part = Math.min(most, count - done);
+            Cuda.driver(CudaDriver.cuMemcpyDtoHAsync_v2(buffer, from + dtype.bytes(done), dtype.bytes(part), cuda.stream()),
+                    "cuMemcpyDtoHAsync", part + " of " + dtype);
+            cuda.synchronize();
+            host.read(dtype, 0, part, target, targetOffset + done);
+        }
+    }
+
+    @Override
+    public void close() {
+        for (int i = 0; i < BUFFERS; i++) {
+            Cuda.driver(CudaDriver.cuEventDestroy_v2(travelled[i]), "cuEventDestroy");
+            Cuda.driver(CudaDriver.cuMemFreeHost(buffers[i]), "cuMemFreeHost");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+package dev.kleinscope.backend.cuda;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.kleinscope.ops.AttentionMask;
+import dev.kleinscope.ops.Conv2d;
+import dev.kleinscope.ops.Frame;
+import dev.kleinscope.ops.Linear;
+import dev.kleinscope.tensor.DType;
+import dev.kleinscope.tensor.Difference;
+import dev.kleinscope.tensor.HostStorage;
+import dev.kleinscope.tensor.HostTensor;
+import dev.kleinscope.tensor.Shape;
+import dev.kleinscope.tensor.Tensor;
+import java.lang.foreign.MemorySegment;
+import java.util.Random;
+import java.util.concurrent.atomic.AtomicReference;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+
+/** Needs a GPU; {@link CudaContractRun} runs it without JUnit's engine. */
+class CudaOpsTest {
+
+    private final Random random = new Random(11);
+
+    @BeforeAll
+    static void requireGpu() {
+        CudaOpsContractTest.requireGpu();
+    }
+
+    @Test
+    void anotherThreadIsRefusedAndBothAreNamed() throws InterruptedException {
+        try (CudaOps ops = new CudaOps(Precision.F32); Frame _ = ops.frame()) {
+            Tensor x = ops.input(normal(2, 3));
+            AtomicReference<Throwable> thrown = new AtomicReference<>();
+            Thread other = Thread.ofPlatform().name("the other").start(() -> {
+                try {
+                    x.toHost();
+                } catch (IllegalStateException e) {
+                    thrown.set(e);
+                }
+            });
+            other.join();
+            assertTrue(thrown.get() != null && thrown.get().getMessage().contains("the other")
+                    && thrown.get().getMessage().contains(Thread.currentThread().getName()), String.valueOf(thrown.get()));
+        }
+    }
+
+    @Test
+    void tooLittleMemorySaysHowMuchIsNeededAndWhatLowersIt() {
+        try (CudaOps ops = new CudaOps(Precision.F32); Frame _ = ops.frame()) {
+            Shape shape = Shape.of(1L << 20, 1L << 20);
+            String message = assertThrows(CudaUnavailableException.class, () -> ops.alloc(shape)).getMessage();
+            assertTrue(message.contains("4096.0 GiB") && message.contains("--size"), message);
+            assertEquals(3, ops.input(normal(3)).toHost().values().length);
+        }
+    }
+
+    @Test
+    void theSecondOfTwoEqualStepsAllocatesNothing() {
+        try (CudaOps ops = new CudaOps(Precision.BF16)) {
+            Linear layer = new Linear(ops.weight(weight(64, 64)));
+            long after = 0;
+            for (int step = 0; step < 5; step++) {
+                try (Frame _ = ops.frame()) {
+                    Tensor x = ops.linear(ops.input(normal(1, 70, 64)), layer);
+                    ops.attention(x, x, x, 2, 2, AttentionMask.NONE).toHost();
+                }
+                assertTrue(step == 0 || ops.activationBytes() == after, after + " bytes, then " + ops.activationBytes());
+                after = ops.activationBytes();
+            }
+        }
+    }
+
+    @Test
+    void attentionInBf16AgreesWithF32AlsoOnSlicesOfWiderRows() {
+        HostTensor qkv = normal(2, 77, 3 * 128);
+        float[] expected;
+        try (CudaOps ops = new CudaOps(Precision.F32); Frame _ = ops.frame()) {
+            expected = attention(ops, ops.input(qkv));
+        }
+        try (CudaOps ops = new CudaOps(Precision.BF16); Frame _ = ops.frame()) {
+            Tensor x = ops.alloc(qkv.shape());
+            assertEquals(DType.BF16, x.dtype());
+            ops.copy(ops.input(qkv), x);
+            float[] found = attention(ops, x);
+            Difference difference = Difference.of(found, expected);
+            assertTrue(difference.relativeL2() < 8e-3, difference.toString());
+            assertArrayEquals(found, attention(ops, x), "a second run");
+        }
+    }
+
+    private static float[] attention(CudaOps ops, Tensor qkv) {
+        Tensor wide = ops.alloc(Shape.of(2, 77, 256));
+        Tensor out = wide.slice(2, 128, 256);
+        ops.attention(qkv.slice(2, 0, 128), qkv.slice(2, 128, 256), qkv.slice(2, 256, 384), 2, 2, AttentionMask.NONE, out);
+        return out.toHost().values();
+    }
+
+    @Test
+    void aConvolutionInPiecesAgreesWithOneInASlice() {
+        Tensor weight = weight(24, 16, 3, 3);
+        HostTensor x = normal(1, 33, 29, 16);
+        try (CudaOps ops = new CudaOps(Precision.F32); Frame _ = ops.frame()) {
+            Conv2d layer = new Conv2d(ops.convWeight(weight), null, 1, Conv2d.Padding.around(1));
+            Tensor whole = ops.conv2d(ops.input(x), layer);
+            Tensor wide = ops.alloc(Shape.of(1, 33, 29, 30));
+            Tensor slice = wide.slice(3, 3, 27);
+            ops.conv2d(ops.input(x), layer, slice);
+            Difference difference = Difference.of(whole.toHost().values(), slice.toHost().values());
+            assertTrue(difference.relativeL2() < 1e-6, difference.toString());
+        }
+    }
+
+    @Test
+    void aFreedTensorSaysWhatFreedIt() {
+        try (CudaOps ops = new CudaOps(Precision.F32)) {
+            Tensor x;
+            try (Frame _ = ops.frame()) {
+                x = ops.input(normal(4));
+            }
+            assertTrue(assertThrows(IllegalStateException.class, x::toHost).getMessage().contains("frame 1 of cuda"));
+            assertTrue(x.toString().contains("freed by"), x.toString());
+        }
+    }
+
+    private HostTensor normal(long... dims) {
+        float[] values = new float[(int) new Shape(dims).elements()];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = (float) random.nextGaussian();
+        }
+        return HostTensor.of("x", values, dims);
+    }
+
+    private Tensor weight(long... dims) {
+        return Tensor.of("w", DType.F32, new Shape(dims), new HostStorage(MemorySegment.ofArray(normal(dims).values())));
+    }
+}
