@@ -12,6 +12,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.SortedMap;
 import java.util.function.Consumer;
+import org.apache.commons.statistics.descriptive.Median;
 
 /**
  * A sweep from one prompt's embeddings to another's: an image for each alpha and seed, scored.
@@ -178,8 +179,7 @@ public record InterpolationProtocol(Klein klein, String from, String to, Denoisi
         String change = "";
         if (!steps.isEmpty()) {
             Interpolation.Sample largest = steps.stream().max(Comparator.comparingDouble(Interpolation.Sample::step)).orElseThrow();
-            double[] sorted = steps.stream().mapToDouble(Interpolation.Sample::step).sorted().toArray();
-            double median = (sorted[(sorted.length - 1) / 2] + sorted[sorted.length / 2]) / 2;
+            double median = Median.withDefaults().evaluate(steps.stream().mapToDouble(Interpolation.Sample::step).toArray());
             change = String.format(Locale.ROOT, "The largest step between neighbouring images is %.3f (1 - SSIM), up to alpha %.3f with seed "
                     + "%d, where the median step is %.3f. ", largest.step(), largest.alpha(), largest.seed(), median);
         }

@@ -14,6 +14,8 @@ import java.util.TreeMap;
 import java.util.function.Consumer;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
+import org.apache.commons.statistics.descriptive.Mean;
+import org.apache.commons.statistics.descriptive.StandardDeviation;
 
 /** One pair of prompts under shared noise: every measure at every block, step and stream. */
 public final class PairedProtocol {
@@ -102,10 +104,8 @@ public final class PairedProtocol {
                     .mapToDouble(pair -> measure.comparedByRatio() ? Math.log(pair[1] / pair[0]) : pair[1] - pair[0])
                     .filter(value -> !Double.isNaN(value)).toArray();
             if (d.length == pairs.size()) {
-                double mean = java.util.Arrays.stream(d).average().orElse(Double.NaN);
-                double squares = java.util.Arrays.stream(d).map(value -> (value - mean) * (value - mean)).sum();
-                contrasts.add(new Contrast(cell.point(), cell.stream(), cell.step(), cell.pass(), measure, mean,
-                        d.length < 2 ? Double.NaN : Math.sqrt(squares / (d.length - 1)), d.length));
+                contrasts.add(new Contrast(cell.point(), cell.stream(), cell.step(), cell.pass(), measure, Mean.of(d).getAsDouble(),
+                        d.length < 2 ? Double.NaN : StandardDeviation.of(d).getAsDouble(), d.length));
             }
         });
         return List.copyOf(contrasts);

@@ -1,6 +1,7 @@
 package dev.kleinscope.analysis;
 
 import java.util.Arrays;
+import org.apache.commons.statistics.descriptive.Median;
 
 /**
  * Sums over some tokens of an activation, accumulated in f64.
@@ -36,10 +37,7 @@ record StreamStats(int tokens, double medianNorm, double energy, double topShare
                 energy += sum;
             }
         }
-        Arrays.sort(norms);
-        int middle = norms.length / 2;
-        double median = norms.length == 0 ? Double.NaN
-                : norms.length % 2 == 1 ? norms[middle] : (norms[middle - 1] + norms[middle]) / 2;
+        double median = Median.withDefaults().evaluate(norms);
         Arrays.sort(byChannel);
         double top = 0;
         for (int c = Math.max(0, channels - TOP); c < channels; c++) {

@@ -22,7 +22,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.Callable;
+import org.apache.commons.statistics.descriptive.Median;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -30,13 +32,24 @@ import picocli.CommandLine.Option;
 /** {@code kleinscope bench}: how long a model takes here. */
 @Command(
         name = "bench",
-        description = "Time text encoding and the transformer's forward, plain and with every block's norms.",
+        description = "Time text encoding, the transformer's forward, plain and with every block's norms, and decoding.",
         footerHeading = "%nExamples:%n",
         footer = {
             "  kleinscope bench -m MODEL --size 256x256",
             "  kleinscope bench -m MODEL --size 256x256,512x512 --repeat 5 --json",
+            "  kleinscope bench -m MODEL --what decode --size 512x512",
         })
 final class BenchCommand implements Callable<Integer> {
+
+    /** What can be timed. */
+    enum What {
+        ENCODE, FORWARD, NORMS, DECODE;
+
+        @Override
+        public String toString() {
+            return name().toLowerCase(Locale.ROOT);
+        }
+    }
 
     private static final String PROMPT = "A bucket of red paint spilled on a wooden floor";
 
@@ -55,6 +68,10 @@ final class BenchCommand implements Callable<Integer> {
 
     @Option(names = "--max-tokens", paramLabel = "N", defaultValue = "512", description = "Text tokens. Default: ${DEFAULT-VALUE}.")
     private int maxTokens;
+
+    @Option(names = "--what", paramLabel = "W", split = ",", defaultValue = "encode,forward,norms,decode",
+            description = "What to time: ${COMPLETION-CANDIDATES}. Default: all.")
+    private Set<What> what;
 
     @Option(names = "--repeat", paramLabel = "N", defaultValue = "3",
             description = "Measured runs of each, after one that is not. Default: ${DEFAULT-VALUE}.")
@@ -86,13 +103,16 @@ final class BenchCommand implements Callable<Integer> {
         Map<String, Object> memory = new LinkedHashMap<>();
         String describe;
         try (Ops ops = backend.open(precision); Klein klein = new Klein(model.files(), ops); ProcessMemory peak = new ProcessMemory();
-                Progress progress = console.progress("bench", (long) (1 + 2 * sizes.size()) * (repeat + 1))) {
+                Progress progress = console.progress("bench", steps())) {
             describe = ops.describe();
-            Prompt prompt = klein.tokenizer().prompt(PROMPT, maxTokens);
-            HostTensor embeds = klein.encode(prompt);
-            progress.step("encode");
-            timings.add(time("encode " + maxTokens + " tokens", null, progress, () -> klein.encode(prompt)));
-            sizes.forEach(size -> forward(size, klein, ops, embeds, timings, progress));
+            if (what.contains(What.ENCODE)) {
+                Prompt prompt = klein.tokenizer().prompt(PROMPT, maxTokens);
+                timings.add(time("encode " + maxTokens + " tokens", null, progress, () -> klein.encode(prompt)));
+            }
+            for (PictureSize size : sizes) {
+                forward(size, klein, ops, timings, progress);
+                decode(size, klein, timings, progress);
+            }
             if (ProcessMemory.available()) {
                 memory.put("peak_anonymous_bytes", peak.anonymousPeak());
                 memory.put("peak_mapped_bytes", peak.filePeak());
@@ -102,16 +122,37 @@ final class BenchCommand implements Callable<Integer> {
         return ExitCodes.OK;
     }
 
-    private void forward(PictureSize size, Klein klein, Ops ops, HostTensor embeds, List<Timing> timings, Progress progress) {
+    private long steps() {
+        int perSize = (int) what.stream().filter(timed -> timed != What.ENCODE).count();
+        return (long) (repeat + 1) * ((what.contains(What.ENCODE) ? 1 : 0) + perSize * sizes.size());
+    }
+
+    private void decode(PictureSize size, Klein klein, List<Timing> timings, Progress progress) {
+        if (what.contains(What.DECODE)) {
+            Shape shape = klein.latentShape(size.width(), size.height());
+            HostTensor latents = normal("latents", shape);
+            timings.add(time("decode " + size, null, progress, () -> klein.pictures().decode(latents)));
+        }
+    }
+
+    private static HostTensor normal(String name, Shape shape) {
+        return new HostTensor(name, shape, TorchNoise.randn(TorchNoise.Kind.TORCH_CPU, TorchNoise.Type.F32, 1, shape.dims()));
+    }
+
+    private void forward(PictureSize size, Klein klein, Ops ops, List<Timing> timings, Progress progress) {
         Dit dit = klein.dit();
         Shape shape = klein.latentShape(size.width(), size.height());
-        HostTensor noise = Latents.pack(new HostTensor("latents", shape,
-                TorchNoise.randn(TorchNoise.Kind.TORCH_CPU, TorchNoise.Type.F32, 1, shape.dims())));
+        HostTensor noise = Latents.pack(normal("latents", shape));
+        HostTensor embeds = normal("prompt embeddings", Shape.of(1, maxTokens, dit.config().textDim()));
         PositionIds txtIds = PositionIds.text(maxTokens);
         PositionIds imgIds = PositionIds.image((int) shape.dim(2), (int) shape.dim(3));
         double gigaflop = (DitFlops.linears(dit.config(), imgIds.tokens(), maxTokens)
                 + DitFlops.attention(dit.config(), imgIds.tokens(), maxTokens)) / 1e9;
-        for (boolean watched : new boolean[] {false, true}) {
+        for (What timed : List.of(What.FORWARD, What.NORMS)) {
+            if (!what.contains(timed)) {
+                continue;
+            }
+            boolean watched = timed == What.NORMS;
             Runnable run = () -> {
                 Observer norms = watched ? NormsProbe.blockNorms(klein) : null;
                 try (Frame _ = ops.frame()) {
@@ -121,23 +162,23 @@ final class BenchCommand implements Callable<Integer> {
                             norms == null ? Probes.NONE : Probes.of(norms, 0, Pass.COND)).toHost();
                 }
             };
-            run.run();
-            progress.step("forward " + size);
             timings.add(time("forward " + size + (watched ? ", norms of all blocks" : ""), gigaflop, progress, run));
         }
     }
 
-    private Timing time(String what, Double gigaflop, Progress progress, Runnable run) {
+    private Timing time(String name, Double gigaflop, Progress progress, Runnable run) {
+        run.run();
+        progress.step(name);
         double[] seconds = new double[repeat];
         for (int i = 0; i < repeat; i++) {
             long start = System.nanoTime();
             run.run();
             seconds[i] = (System.nanoTime() - start) / 1e9;
-            progress.step(what);
+            progress.step(name);
         }
         java.util.Arrays.sort(seconds);
-        double median = (seconds[(repeat - 1) / 2] + seconds[repeat / 2]) / 2;
-        return new Timing(what, median, seconds[0], seconds[repeat - 1], gigaflop == null ? null : gigaflop / median);
+        double median = Median.withDefaults().evaluate(seconds);
+        return new Timing(name, median, seconds[0], seconds[repeat - 1], gigaflop == null ? null : gigaflop / median);
     }
 
     private void print(String describe, List<Timing> timings, Map<String, Object> memory, Console console) {

@@ -34,16 +34,7 @@ final class GenerateCommand implements Callable<Integer> {
     private static final int MAX_REFERENCES = 10;
 
     @Mixin
-    private ModelOptions model;
-
-    @Mixin
-    private BackendOptions backend;
-
-    @Mixin
-    private NoiseOptions noise;
-
-    @Mixin
-    private DistilledOption distillation;
+    private DrawingOptions drawing;
 
     @Mixin
     private OutputOptions output;
@@ -57,17 +48,8 @@ final class GenerateCommand implements Callable<Integer> {
     @Option(names = {"-i", "--image"}, paramLabel = "REF", description = "A reference image (PNG or JPEG); may be given several times.")
     private List<Path> references = new ArrayList<>();
 
-    @Option(names = "--steps", paramLabel = "N", description = "Denoising steps. Default: 4, or 50 for a model that is not distilled.")
-    private Integer steps;
-
-    @Option(names = "--guidance", paramLabel = "G", description = "Scale of classifier-free guidance; a distilled model ignores it. Default: 4.")
-    private Double guidance;
-
     @Option(names = "--seed", paramLabel = "SEED", description = "Seed of the initial noise. Default: 1.")
     private Long seed;
-
-    @Option(names = "--max-tokens", paramLabel = "N", defaultValue = "512", description = "Padded prompt length. Default: ${DEFAULT-VALUE}.")
-    private int maxTokens;
 
     @Option(names = "--from-metadata", paramLabel = "IMAGE", description = "Draw again what this PNG records.")
     private Path fromMetadata;
@@ -80,10 +62,9 @@ final class GenerateCommand implements Callable<Integer> {
         PictureRecord recorded = fromMetadata == null ? null : restore();
         checkOptions();
         Console console = output.console();
-        try (Ops ops = backend.open(); Klein klein = new Klein(model.files(), ops)) {
-            console.note("backend " + klein.backend() + "; model " + model.name());
-            boolean isDistilled = distillation.of(klein, console);
-            Denoising denoising = new Denoising(steps != null ? steps : isDistilled ? 4 : 50, guidance != null ? guidance : 4, isDistilled);
+        try (Ops ops = drawing.backend().open(); Klein klein = new Klein(drawing.model().files(), ops)) {
+            console.note("backend " + klein.backend() + "; model " + drawing.model().name());
+            Denoising denoising = drawing.denoising(klein, console, null);
             try (Progress progress = console.progress("generate", 2L + denoising.steps() + references.size())) {
                 Map<String, Object> parameters = draw(klein, denoising, recorded, progress, console);
                 if (output.json()) {
@@ -101,7 +82,7 @@ final class GenerateCommand implements Callable<Integer> {
         progress.step("prompt encoded");
         HostTensor uncond = denoising.guided() ? klein.encode(klein.tokenizer().prompt("", (int) cond.shape().dim(1))) : null;
         List<HostTensor> encoded = new ArrayList<>();
-        PictureSize fallback = NoiseOptions.DEFAULT_SIZE;
+        PictureSize fallback = drawing.fallbackSize();
         for (Path reference : references) {
             encoded.add(klein.pictures().encode(ImageFile.read(reference)));
             fallback = encoded.size() > 1 ? fallback : new PictureSize((int) encoded.getFirst().shape().dim(3) * 16,
@@ -109,7 +90,7 @@ final class GenerateCommand implements Callable<Integer> {
             progress.step("reference encoded");
         }
         long drawn = seed == null ? 1 : seed;
-        HostTensor start = noise.bySeed(klein, List.of(drawn), fallback).firstEntry().getValue();
+        HostTensor start = drawing.noise().bySeed(klein, List.of(drawn), fallback).firstEntry().getValue();
         HostTensor latents = klein.denoise(denoising, start, cond, uncond, encoded, null, (step, x) -> progress.step("step " + (step + 1)));
         Image8 image = Image8.ofUnit(klein.pictures().decode(latents));
         progress.step("decoded");
@@ -120,16 +101,8 @@ final class GenerateCommand implements Callable<Integer> {
         parameters.put("prompt", prompt);
         parameters.put("embeds", embeds == null ? null : embeds.toAbsolutePath().toString());
         parameters.put("seed", drawn);
-        parameters.put("model", model.absoluteName());
-        parameters.put("weights", klein.identity());
-        parameters.put("backend", klein.backend());
-        parameters.put("backend_name", backend.name());
-        parameters.put("precision", "f32");
-        parameters.put("steps", denoising.steps());
-        parameters.put("guidance", denoising.guidance());
-        parameters.put("distilled", denoising.distilled());
-        parameters.put("max_tokens", maxTokens);
-        noise.record(parameters, List.of(drawn), start);
+        drawing.record(parameters, klein, denoising);
+        drawing.noise().record(parameters, List.of(drawn), start);
         parameters.put("images", references.stream().map(path -> path.toAbsolutePath().toString()).toList());
         if (recorded != null && !recorded.weights().equals(PictureRecord.fingerprints(klein.identity()))) {
             console.note("the weights are not those that " + fromMetadata + " was drawn with: the picture will differ");
@@ -148,10 +121,10 @@ final class GenerateCommand implements Callable<Integer> {
         if (embeds != null) {
             Embeds kept = Embeds.read(embeds, klein);
             prompt = kept.prompt();
-            maxTokens = (int) kept.values().shape().dim(1);
+            drawing.tokensFrom((int) kept.values().shape().dim(1));
             return kept.values();
         }
-        return klein.encode(klein.tokenizer().prompt(prompt, maxTokens));
+        return klein.encode(klein.tokenizer().prompt(prompt, drawing.maxTokens()));
     }
 
     private void checkOptions() {
@@ -161,9 +134,7 @@ final class GenerateCommand implements Callable<Integer> {
         if (prompt != null) {
             PromptChecks.present("--prompt", prompt);
         }
-        PromptChecks.tokens("--max-tokens", maxTokens);
-        PromptChecks.steps(steps);
-        PromptChecks.guidance(guidance);
+        drawing.check();
         if (references.size() > MAX_REFERENCES) {
             throw new UserInputException("--image: " + references.size() + " reference images; at most " + MAX_REFERENCES + " make sense");
         }
@@ -174,7 +145,8 @@ final class GenerateCommand implements Callable<Integer> {
     }
 
     private PictureRecord restore() {
-        if (prompt != null || embeds != null || !references.isEmpty() || steps != null || guidance != null || seed != null || noise.fromFile()) {
+        if (prompt != null || embeds != null || !references.isEmpty() || drawing.stepsOrGuidanceGiven() || seed != null
+                || drawing.noise().fromFile()) {
             throw new UserInputException("--from-metadata draws what the image records; leave out prompt, embeddings, images, steps, "
                     + "guidance, seed and latents");
         }
@@ -185,20 +157,8 @@ final class GenerateCommand implements Callable<Integer> {
             prompt = recorded.prompt();
         }
         references = new ArrayList<>(recorded.images().stream().map(Path::of).toList());
-        steps = recorded.steps();
-        guidance = recorded.guidance();
         seed = recorded.seed();
-        maxTokens = recorded.maxTokens();
-        distillation.restore(recorded.distilled());
-        if (recorded.latents() == null) {
-            noise.restore(recorded.noise(), recorded.multiprocessors(), recorded.size());
-        } else {
-            noise.restoreLatents(Path.of(recorded.latents()));
-        }
-        backend.restore(recorded.backend());
-        if (!model.given()) {
-            model.restore(recorded.model());
-        }
+        drawing.restore(recorded);
         return recorded;
     }
 }

@@ -23,7 +23,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.SortedMap;
-import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -44,17 +43,10 @@ import picocli.CommandLine.Option;
         })
 final class InterpolateCommand implements Callable<Integer> {
 
-    @Mixin
-    private ModelOptions model;
+    private static final int ORIGINAL_STEPS = 20;
 
     @Mixin
-    private BackendOptions backend;
-
-    @Mixin
-    private NoiseOptions noise;
-
-    @Mixin
-    private DistilledOption distillation;
+    private DrawingOptions drawing;
 
     @Mixin
     private OutputOptions output;
@@ -82,17 +74,6 @@ final class InterpolateCommand implements Callable<Integer> {
             description = "Seeds of the initial noise. Default: 1,2,3; the original protocol takes one, 1.")
     private List<Long> seeds;
 
-    @Option(names = "--steps", paramLabel = "N",
-            description = "Denoising steps. Default: 4, or 50 for a model that is not distilled; the original protocol takes 20.")
-    private Integer steps;
-
-    @Option(names = "--guidance", paramLabel = "G",
-            description = "Scale of classifier-free guidance; a distilled model ignores it. Default: 4, or 3.5 for the original protocol.")
-    private Double guidance;
-
-    @Option(names = "--max-tokens", paramLabel = "N", defaultValue = "512", description = "Padded prompt length. Default: ${DEFAULT-VALUE}.")
-    private int maxTokens;
-
     @Option(names = "--no-images", description = "Keep scores only: no pixel touches the disk.")
     private boolean noImages;
 
@@ -105,15 +86,12 @@ final class InterpolateCommand implements Callable<Integer> {
         checkOptions();
         Console console = output.console();
         boolean original = protocol == NormsCommand.Protocol.ORIGINAL;
-        try (Ops ops = backend.open(); Klein klein = new Klein(model.files(), ops); ClipScorer scorer = scorer(ops)) {
-            console.note("backend " + klein.backend() + "; model " + model.name());
-            boolean isDistilled = distillation.of(klein, console);
-            Denoising denoising = new Denoising(steps != null ? steps : original ? 20 : isDistilled ? 4 : 50,
-                    guidance != null ? guidance : original ? 3.5 : 4, isDistilled);
+        try (Ops ops = drawing.backend().open(); Klein klein = new Klein(drawing.model().files(), ops); ClipScorer scorer = scorer(ops)) {
+            console.note("backend " + klein.backend() + "; model " + drawing.model().name());
+            Denoising denoising = drawing.denoising(klein, console, original ? ORIGINAL_STEPS : null);
             List<Double> weights = (alphas != null ? alphas : Alphas.even(original ? 10 : 17)).values();
-            InterpolationProtocol sweep = new InterpolationProtocol(klein, from, to, denoising, maxTokens, weights, scorer, original);
-            SortedMap<Long, HostTensor> noises = noise.bySeed(klein, seeds(original),
-                    model.given() ? NoiseOptions.DEFAULT_SIZE : NoiseOptions.DEMONSTRATION_SIZE);
+            InterpolationProtocol sweep = new InterpolationProtocol(klein, from, to, denoising, drawing.maxTokens(), weights, scorer, original);
+            SortedMap<Long, HostTensor> noises = drawing.noise().bySeed(klein, seeds(original), drawing.fallbackSize());
             Map<String, Object> parameters = parameters(sweep, noises, scorer);
             Files.createDirectories(out);
             SweepFolder folder = new SweepFolder(out, parameters, !noImages, Map.of("Software", Version.summary()));
@@ -139,9 +117,7 @@ final class InterpolateCommand implements Callable<Integer> {
     private void checkOptions() {
         PromptChecks.present("--from", from);
         PromptChecks.present("--to", to);
-        PromptChecks.tokens("--max-tokens", maxTokens);
-        PromptChecks.steps(steps);
-        PromptChecks.guidance(guidance);
+        drawing.check();
         if (Files.exists(out) && !Files.isDirectory(out)) {
             throw new UserInputException("--out " + out + " is a file; name a folder");
         }
@@ -159,7 +135,7 @@ final class InterpolateCommand implements Callable<Integer> {
         if (clip != null) {
             return ClipScorer.open(ModelFiles.resolve(clip), ops);
         }
-        return model.given() ? null : ClipScorer.open(ModelFiles.resolve(ModelOptions.bundledClip().toString()), ops);
+        return drawing.model().given() ? null : ClipScorer.open(ModelFiles.resolve(ModelOptions.bundledClip().toString()), ops);
     }
 
     /** What makes the samples of two runs comparable. */
@@ -167,24 +143,17 @@ final class InterpolateCommand implements Callable<Integer> {
         Klein klein = sweep.klein();
         klein.textEncoder();
         klein.vae();
-        Map<String, Object> parameters = new TreeMap<>();
+        Map<String, Object> parameters = new LinkedHashMap<>();
         parameters.put("kleinscope", Version.summary());
         parameters.put("protocol", protocol.toString());
         parameters.put("from", from);
         parameters.put("to", to);
         parameters.put("alphas", sweep.alphas());
-        parameters.put("model", model.absoluteName());
-        parameters.put("weights", new TreeMap<>(klein.identity()));
-        parameters.put("clip", scorer == null ? "none" : new TreeMap<>(scorer.identity()));
-        parameters.put("backend", klein.backend());
-        parameters.put("precision", "f32");
-        parameters.put("steps", sweep.denoising().steps());
-        parameters.put("distilled", sweep.denoising().distilled());
-        parameters.put("guidance", sweep.denoising().guidance());
-        parameters.put("max_tokens", maxTokens);
+        drawing.record(parameters, klein, sweep.denoising());
+        parameters.put("clip", scorer == null ? "none" : scorer.identity());
         parameters.put("images", !noImages);
-        noise.record(parameters, List.copyOf(noises.keySet()), noises.firstEntry().getValue());
-        return new LinkedHashMap<>(parameters);
+        drawing.noise().record(parameters, List.copyOf(noises.keySet()), noises.firstEntry().getValue());
+        return parameters;
     }
 
     private void write(Interpolation result, Console console) {

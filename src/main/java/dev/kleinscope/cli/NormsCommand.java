@@ -62,20 +62,12 @@ final class NormsCommand implements Callable<Integer> {
         }
     }
 
+    private static final int ORIGINAL_STEPS = 5;
     private static final String DEFAULT_SAFE = "A bucket of red paint spilled on a wooden floor";
     private static final String DEFAULT_EXTREME = "A bucket of blue paint spilled on a wooden floor";
 
     @Mixin
-    private ModelOptions model;
-
-    @Mixin
-    private BackendOptions backend;
-
-    @Mixin
-    private NoiseOptions noise;
-
-    @Mixin
-    private DistilledOption distillation;
+    private DrawingOptions drawing;
 
     @Mixin
     private OutputOptions output;
@@ -95,21 +87,9 @@ final class NormsCommand implements Callable<Integer> {
             description = "Seeds of the initial noise. Default: 1,2,3; the original protocol takes one, 1.")
     private List<Long> seeds;
 
-    @Option(names = "--steps", paramLabel = "N",
-            description = "Denoising steps. Default: 4, or 50 for a model that is not distilled; the original protocol takes 5.")
-    private Integer steps;
-
-    @Option(names = "--max-tokens", paramLabel = "N", defaultValue = "512",
-            description = "Padded length of the prompts in tokens. Default: ${DEFAULT-VALUE}.")
-    private int maxTokens;
-
     @Option(names = "--points", paramLabel = "GLOB", split = ",",
             description = "Probe points to measure, by name, alias or glob. Default: all block outputs and branches.")
     private List<String> points;
-
-    @Option(names = "--guidance", paramLabel = "G",
-            description = "Scale of classifier-free guidance; a distilled model ignores it. Default: 4, or 3.5 for the original protocol.")
-    private Double guidance;
 
     @Option(names = {"-o", "--out"}, paramLabel = "DIR", defaultValue = "kleinscope-out",
             description = "Folder for norms.csv, run.json and report.html. Default: ${DEFAULT-VALUE}.")
@@ -120,12 +100,10 @@ final class NormsCommand implements Callable<Integer> {
         checkOptions();
         Console console = output.console();
         Files.createDirectories(out);
-        try (Ops ops = backend.open(); Klein klein = new Klein(model.files(), ops)) {
-            console.note("backend " + ops.describe() + "; model " + model.name());
-            boolean isDistilled = distillation.of(klein, console);
-            Denoising denoising = new Denoising(steps != null ? steps : protocol == Protocol.ORIGINAL ? 5 : isDistilled ? 4 : 50,
-                    guidance != null ? guidance : protocol == Protocol.ORIGINAL ? 3.5 : 4, isDistilled);
-            NormsRun run = new NormsRun(klein, safe, extreme, denoising, maxTokens);
+        try (Ops ops = drawing.backend().open(); Klein klein = new Klein(drawing.model().files(), ops)) {
+            console.note("backend " + ops.describe() + "; model " + drawing.model().name());
+            Denoising denoising = drawing.denoising(klein, console, protocol == Protocol.ORIGINAL ? ORIGINAL_STEPS : null);
+            NormsRun run = new NormsRun(klein, safe, extreme, denoising, drawing.maxTokens());
             return protocol == Protocol.PAIRED ? paired(run, console) : original(run, console);
         }
     }
@@ -138,9 +116,7 @@ final class NormsCommand implements Callable<Integer> {
         extreme = extreme == null ? DEFAULT_EXTREME : extreme;
         PromptChecks.present("--safe", safe);
         PromptChecks.present("--extreme", extreme);
-        PromptChecks.tokens("--max-tokens", maxTokens);
-        PromptChecks.steps(steps);
-        PromptChecks.guidance(guidance);
+        drawing.check();
         if (Files.exists(out) && !Files.isDirectory(out)) {
             throw new UserInputException("--out " + out + " is a file; name a folder");
         }
@@ -149,7 +125,7 @@ final class NormsCommand implements Callable<Integer> {
     private int paired(NormsRun run, Console console) throws IOException {
         Klein klein = run.klein();
         Set<Point> selected = select(klein);
-        SortedMap<Long, HostTensor> noises = noise.bySeed(klein, seeds == null ? List.of(1L, 2L, 3L) : seeds, fallbackSize());
+        SortedMap<Long, HostTensor> noises = drawing.noise().bySeed(klein, seeds == null ? List.of(1L, 2L, 3L) : seeds, drawing.fallbackSize());
         Map<String, Object> parameters = parameters(run, noises);
         parameters.put("points", points == null ? "block outputs and branches" : points);
         NormsFolder folder = new NormsFolder(out, parameters);
@@ -194,7 +170,7 @@ final class NormsCommand implements Callable<Integer> {
             throw new UserInputException("--seeds: the original protocol seeds one generator once; give one seed");
         }
         long seed = seeds == null ? 1 : seeds.getFirst();
-        NoiseOptions.Pair pair = noise.pair(run.klein(), seed, fallbackSize());
+        NoiseOptions.Pair pair = drawing.noise().pair(run.klein(), seed, drawing.fallbackSize());
         Map<String, Object> parameters = parameters(run, new TreeMap<>(Map.of(seed, pair.safe())));
         parameters.put("created", Instant.now().truncatedTo(ChronoUnit.SECONDS).toString());
         OriginalNorms result;
@@ -212,10 +188,6 @@ final class NormsCommand implements Callable<Integer> {
         return result.spikes().isEmpty() ? ExitCodes.OK : ExitCodes.FINDING;
     }
 
-    private PictureSize fallbackSize() {
-        return model.given() ? NoiseOptions.DEFAULT_SIZE : NoiseOptions.DEMONSTRATION_SIZE;
-    }
-
     /** Everything needed to repeat the run, but for prompts and points. */
     private Map<String, Object> parameters(NormsRun run, SortedMap<Long, HostTensor> noises) {
         Klein klein = run.klein();
@@ -225,17 +197,9 @@ final class NormsCommand implements Callable<Integer> {
         parameters.put("protocol", protocol.toString());
         parameters.put("safe", safe);
         parameters.put("extreme", extreme);
-        parameters.put("model", model.name());
-        parameters.put("weights", klein.identity());
-        parameters.put("backend", klein.backend());
-        parameters.put("precision", "f32");
-        parameters.put("steps", run.denoising().steps());
-        parameters.put("distilled", run.denoising().distilled());
-        parameters.put("guidance", run.denoising().guidance());
-        parameters.put("guided", run.denoising().guided());
-        parameters.put("max_tokens", maxTokens);
+        drawing.record(parameters, klein, run.denoising());
         HostTensor first = noises.firstEntry().getValue();
-        noise.record(parameters, List.copyOf(noises.keySet()), first);
+        drawing.noise().record(parameters, List.copyOf(noises.keySet()), first);
         parameters.put("sigmas", Schedule.of(first.shape().dim(2) * first.shape().dim(3), run.denoising().steps()).sigmas());
         return parameters;
     }
