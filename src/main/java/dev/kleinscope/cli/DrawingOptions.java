@@ -101,7 +101,7 @@ final class DrawingOptions {
         maxTokens = recorded.maxTokens();
         distillation.restore(recorded.distilled());
         if (recorded.latents() == null) {
-            noise.restore(recorded.noise(), recorded.multiprocessors(), recorded.size());
+            noise.restore(recorded.noise(), recorded.noiseType(), recorded.multiprocessors(), recorded.size());
         } else {
             noise.restoreLatents(java.nio.file.Path.of(recorded.latents()));
         }

@@ -49,6 +49,10 @@ final class NoiseOptions {
                     + "or on a GPU.")
     private Noise noise;
 
+    @Option(names = "--noise-type", paramLabel = "TYPE", defaultValue = "f32",
+            description = "Type that torch.randn draws: ${COMPLETION-CANDIDATES}. A bf16 pipeline draws bf16. Default: ${DEFAULT-VALUE}.")
+    private TorchNoise.Type type;
+
     @Option(names = "--noise-sms", paramLabel = "N", defaultValue = "" + TorchNoise.DEFAULT_MULTIPROCESSORS,
             description = "Multiprocessors of the GPU whose numbers torch-cuda gives. Default: ${DEFAULT-VALUE}, an H100's.")
     private int multiprocessors;
@@ -79,17 +83,19 @@ final class NoiseOptions {
         }
         parameters.put("seeds", List.copyOf(seeds));
         parameters.put("noise", noise.toString());
+        parameters.put("noise_type", type.name().toLowerCase(Locale.ROOT));
         if (noise == Noise.TORCH_CUDA) {
             parameters.put("noise_sms", multiprocessors);
         }
     }
 
     /** Takes up what an image's metadata recorded. */
-    void restore(String recordedNoise, Integer recordedMultiprocessors, PictureSize recordedSize) {
+    void restore(String recordedNoise, String recordedType, Integer recordedMultiprocessors, PictureSize recordedSize) {
         try {
             noise = Noise.valueOf(String.valueOf(recordedNoise).toUpperCase(Locale.ROOT).replace('-', '_'));
+            type = TorchNoise.Type.valueOf(String.valueOf(recordedType).toUpperCase(Locale.ROOT));
         } catch (IllegalArgumentException _) {
-            throw new UserInputException("the image was drawn from noise called \"" + recordedNoise + "\", which this version does not know");
+            throw new UserInputException("the image was drawn from noise called \"" + recordedNoise + " " + recordedType + "\", which this version does not know");
         }
         multiprocessors = recordedMultiprocessors == null ? multiprocessors : recordedMultiprocessors;
         size = recordedSize;
@@ -138,7 +144,7 @@ final class NoiseOptions {
     private HostTensor draw(TorchNoise generator, Klein klein, PictureSize fallback) {
         PictureSize picture = size != null ? size : fallback;
         Shape shape = klein.latentShape(picture.width(), picture.height());
-        return new HostTensor("latents", shape, generator.next(TorchNoise.Type.F32, shape.dims()));
+        return new HostTensor("latents", shape, generator.next(type, shape.dims()));
     }
 
     private Map<String, HostTensor> file(Klein klein) {

@@ -25,12 +25,13 @@ import tools.jackson.databind.ObjectMapper;
  * @param maxTokens padded prompt length
  * @param size of the picture
  * @param noise generator, or null where latents were given
+ * @param noiseType element type of the noise, or null where latents were given
  * @param multiprocessors of the GPU imitated, or null
  * @param latents file of the noise, or null
  * @param images reference images
  */
 record PictureRecord(String prompt, String embeds, long seed, String model, Map<String, String> weights, String backend, int steps,
-        double guidance, boolean distilled, int maxTokens, PictureSize size, String noise, Integer multiprocessors, String latents,
+        double guidance, boolean distilled, int maxTokens, PictureSize size, String noise, String noiseType, Integer multiprocessors, String latents,
         List<String> images) {
 
     static final String SCHEMA = "kleinscope.picture/1";
@@ -52,7 +53,7 @@ record PictureRecord(String prompt, String embeds, long seed, String model, Map<
                     json.required("model").stringValue(), weights(json.required("weights")), json.required("backend_name").stringValue(),
                     json.required("steps").intValue(), json.required("guidance").doubleValue(), json.required("distilled").booleanValue(),
                     json.required("max_tokens").intValue(), new PictureSize.Converter().convert(json.required("size").stringValue()),
-                    optional(json, "noise"), json.has("noise_sms") ? json.path("noise_sms").intValue() : null, optional(json, "latents"), images);
+                    optional(json, "noise"), optional(json, "noise_type"), json.has("noise_sms") ? json.path("noise_sms").intValue() : null, optional(json, "latents"), images);
         } catch (JacksonException | picocli.CommandLine.TypeConversionException e) {
             throw new UserInputException(image + ": its record is damaged (" + e.getMessage().lines().findFirst().orElse("") + ")");
         }

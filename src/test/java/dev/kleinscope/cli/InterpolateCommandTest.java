@@ -161,7 +161,7 @@ class InterpolateCommandTest {
         Path first = folder.resolve("first.png");
         Path again = folder.resolve("again.png");
         assertEquals(ExitCodes.OK, run("generate", "-p", "a \"red\" cube, été", "--size", "48x64", "--steps", "2", "--seed", "9",
-                "--max-tokens", "40", "--noise", "torch-cuda", "-o", first.toString()), err.toString());
+                "--max-tokens", "40", "--noise", "torch-cuda", "--noise-type", "bf16", "-o", first.toString()), err.toString());
         assertEquals(ExitCodes.OK, run("generate", "--from-metadata", first.toString(), "-o", again.toString()), err.toString());
         assertArrayEquals(Files.readAllBytes(first), Files.readAllBytes(again));
         assertEquals(ExitCodes.BAD_INPUT, run("generate", "--from-metadata", "src/test/resources/reference/cases/image-0.png", "-o",
