@@ -135,7 +135,8 @@ final class InterpolateCommand implements Callable<Integer> {
         if (clip != null) {
             return ClipScorer.open(ModelFiles.resolve(clip), ops);
         }
-        return drawing.model().given() ? null : ClipScorer.open(ModelFiles.resolve(ModelOptions.bundledClip().toString()), ops);
+        Path bundled = drawing.model().given() ? null : ModelOptions.bundledClip();
+        return bundled == null ? null : ClipScorer.open(ModelFiles.resolve(bundled.toString()), ops);
     }
 
     /** What makes the samples of two runs comparable. */

@@ -43,20 +43,17 @@ final class ModelOptions {
 
     /** Folder of the bundled miniature. */
     static Path bundled() {
-        return bundled(BUNDLED);
-    }
-
-    /** Folder of the bundled miniature CLIP model. */
-    static Path bundledClip() {
-        return bundled(BUNDLED_CLIP);
-    }
-
-    private static Path bundled(String name) {
-        Path folder = home().resolve(name);
+        Path folder = home().resolve(BUNDLED);
         if (!Files.isDirectory(folder)) {
-            throw new UserInputException("the bundled model is not at " + folder + "; name one on the command line");
+            throw new UserInputException("the bundled model is not at " + folder + "; name one with --model");
         }
         return folder;
+    }
+
+    /** Folder of the bundled miniature CLIP model, or null where it was left out of a package. */
+    static Path bundledClip() {
+        Path folder = home().resolve(BUNDLED_CLIP);
+        return Files.isDirectory(folder) ? folder : null;
     }
 
     private static Path home() {
