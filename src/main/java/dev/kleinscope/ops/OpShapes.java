@@ -111,6 +111,13 @@ public final class OpShapes {
         expect("rmsNormRope", angles, "sin", rope.sin());
     }
 
+    /** Queries and keys at once: batch and tokens alike. */
+    public static void rmsNormRope(Tensor q, Tensor k, Tensor normQ, Tensor normK, Rope rope, Tensor qOut, Tensor kOut) {
+        rmsNormRope(q, normQ, rope, qOut);
+        rmsNormRope(k, normK, rope, kOut);
+        require(q.dim(0) == k.dim(0), "rmsNormRope", "batches differ", "q", q, "k", k);
+    }
+
     public static void attention(Tensor q, Tensor k, Tensor v, long heads, long kvHeads, AttentionMask mask, Tensor out) {
         String op = "attention";
         require(q.shape().rank() == 3 && k.shape().rank() == 3, op, "q and k must be [batch, tokens, heads * headDim]",

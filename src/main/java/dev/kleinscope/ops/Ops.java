@@ -47,6 +47,17 @@ public interface Ops extends AutoCloseable {
     void rmsNormRope(Tensor x, Tensor weight, double eps, Rope rope, Tensor out);
 
     /**
+     * {@link #rmsNormRope(Tensor, Tensor, double, Rope, Tensor)} of queries and keys, which may differ in the number of heads.
+     *
+     * @param q [batch, tokens, heads * headDim]
+     * @param k [batch, tokens, kvHeads * headDim]
+     */
+    default void rmsNormRope(Tensor q, Tensor k, Tensor normQ, Tensor normK, double eps, Rope rope, Tensor qOut, Tensor kOut) {
+        rmsNormRope(q, normQ, eps, rope, qOut);
+        rmsNormRope(k, normK, eps, rope, kOut);
+    }
+
+    /**
      * {@code softmax(q k^T / sqrt(headDim)) v}, head by head.
      *
      * @param q [batch, queries, heads * headDim]

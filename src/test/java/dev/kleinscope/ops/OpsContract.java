@@ -227,6 +227,26 @@ public abstract class OpsContract {
     }
 
     @Test
+    void rmsNormRopeOfQueriesAndKeysIsThatOfEach() {
+        for (Rope.Pairing pairing : Rope.Pairing.values()) {
+            for (int headDim : new int[] {20, 32, 128}) {
+                Tensor normQ = weight(DType.BF16, headDim);
+                Tensor normK = weight(DType.BF16, headDim);
+                HostTensor angles = normal(17, headDim / 2);
+                HostTensor q = normal(2, 17, 4 * headDim);
+                HostTensor k = normal(2, 17, headDim);
+                for (boolean queries : new boolean[] {true, false}) {
+                    check("rmsNormRope of q and k " + pairing + " " + headDim, (queries ? q : k).shape(), (on, in, out) -> {
+                        Tensor other = on.alloc((queries ? k : q).shape());
+                        on.rmsNormRope(in[0], in[1], on.weight(normQ), on.weight(normK), 1e-6, new Rope(in[2], in[3], pairing),
+                                queries ? out : other, queries ? other : out);
+                    }, q, k, each(angles, Math::cos), each(angles, Math::sin));
+                }
+            }
+        }
+    }
+
+    @Test
     void attentionMatchesForHeadSizesGroupsAndMasks() {
         AttentionMask[] masks = {AttentionMask.NONE, new AttentionMask(true, null),
             new AttentionMask(false, new long[] {1, 11}), new AttentionMask(true, new long[] {9, 0})};

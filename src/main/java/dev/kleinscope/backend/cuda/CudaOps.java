@@ -51,7 +51,7 @@ public final class CudaOps implements Ops {
         weights = new DeviceWeights(cuda, memory, staging, kernels, precision);
         products = new Products(cuda, memory);
         attention = new CudaAttention(cuda, memory, kernels, precision);
-        rows = new RowOperations(kernels);
+        rows = new RowOperations(kernels, Rounding.OURS);
         pictures = new PictureOperations(kernels, memory, products, rows);
     }
 
@@ -192,7 +192,14 @@ public final class CudaOps implements Ops {
     @Override
     public void rmsNormRope(Tensor x, Tensor weight, double eps, Rope rope, Tensor out) {
         OpShapes.rmsNormRope(x, weight, rope, out);
-        rows.rmsNormRope(x, weight, eps, rope, out);
+        rows.rmsNormRope(x, null, weight, null, eps, rope, out, null);
+    }
+
+    /** In one launch. */
+    @Override
+    public void rmsNormRope(Tensor q, Tensor k, Tensor normQ, Tensor normK, double eps, Rope rope, Tensor qOut, Tensor kOut) {
+        OpShapes.rmsNormRope(q, k, normQ, normK, rope, qOut, kOut);
+        rows.rmsNormRope(q, k, normQ, normK, eps, rope, qOut, kOut);
     }
 
     /** A query that sees no key gets zeros. */

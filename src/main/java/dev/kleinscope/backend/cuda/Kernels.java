@@ -24,7 +24,7 @@ final class Kernels implements AutoCloseable {
      * Queues a kernel.
      *
      * @param name {@code file.function}, such as {@code rows.layer_norm}
-     * @param arguments Views, Integers, Longs (also device addresses) and Floats, as the kernel declares them
+     * @param arguments Views, Rows, Integers, Longs (also device addresses) and Floats, as the kernel declares them
      */
     void launch(String name, long gridX, long gridY, long gridZ, int threads, Object... arguments) {
         cuda.requireOwner();
@@ -51,6 +51,11 @@ final class Kernels implements AutoCloseable {
             case View view -> {
                 MemorySegment segment = arena.allocate(View.BYTES, Long.BYTES);
                 view.write(segment);
+                yield segment;
+            }
+            case Rows rows -> {
+                MemorySegment segment = arena.allocate(Rows.BYTES, Long.BYTES);
+                rows.write(segment);
                 yield segment;
             }
             case Integer value -> arena.allocateFrom(ValueLayout.JAVA_INT, value);
