@@ -2,6 +2,7 @@ package dev.kleinscope.ops;
 
 import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Tensor;
+import java.util.List;
 
 /** The shapes that operations accept. Each method throws IllegalArgumentException naming both shapes. */
 public final class OpShapes {
@@ -19,6 +20,11 @@ public final class OpShapes {
             expect("linear", Shape.of(layer.out()), "bias", layer.bias());
         }
         apart("linear", out, x);
+    }
+
+    /** Layers of one input side by side in {@code out}. */
+    public static void linear(Tensor x, List<Linear> layers, Tensor out) {
+        expect("linear", x.shape().withLast(layers.stream().mapToLong(Linear::out).sum()), "out", out);
     }
 
     /** Elementwise operations: all shapes alike. */

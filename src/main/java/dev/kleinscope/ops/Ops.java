@@ -3,6 +3,7 @@ package dev.kleinscope.ops;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Tensor;
+import java.util.List;
 
 /**
  * The operations that models are written in.
@@ -28,8 +29,26 @@ public interface Ops extends AutoCloseable {
     /** A weight where this backend wants it: the host backends use the mapped file as it is. */
     Tensor weight(Tensor mapped);
 
+    /**
+     * Weights of layers that read the same input, in this order: side by side in memory where the backend can then multiply by all
+     * of them at once.
+     */
+    default List<Tensor> weights(List<Tensor> mapped) {
+        return mapped.stream().map(this::weight).toList();
+    }
+
     /** {@code out[.., o] = sum_i x[.., i] weight[o, i] + bias[o]}. */
     void linear(Tensor x, Linear layer, Tensor out);
+
+    /** Layers of the same input; their results side by side in {@code out} [.., sum of their widths]. */
+    default void linear(Tensor x, List<Linear> layers, Tensor out) {
+        OpShapes.linear(x, layers, out);
+        long from = 0;
+        for (Linear layer : layers) {
+            linear(x, layer, out.slice(-1, from, from + layer.out()));
+            from += layer.out();
+        }
+    }
 
     /** LayerNorm over the last dimension, without affine parameters. */
     void layerNorm(Tensor x, double eps, Tensor out);
@@ -160,6 +179,12 @@ public interface Ops extends AutoCloseable {
     default Tensor linear(Tensor x, Linear layer) {
         Tensor out = alloc(x.shape().withLast(layer.out()));
         linear(x, layer, out);
+        return out;
+    }
+
+    default Tensor linear(Tensor x, List<Linear> layers) {
+        Tensor out = alloc(x.shape().withLast(layers.stream().mapToLong(Linear::out).sum()));
+        linear(x, layers, out);
         return out;
     }
 
