@@ -3,6 +3,7 @@ package dev.kleinscope.ops;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Tensor;
+import java.lang.foreign.MemorySegment;
 import java.util.List;
 
 /**
@@ -19,6 +20,37 @@ public interface Ops extends AutoCloseable {
 
     /** Opens a frame inside the innermost one. One must be open before anything is allocated. */
     Frame frame();
+
+    /**
+     * Runs operations that recur. A backend may record what they queue and replay it when they recur, without running {@code body}.
+     *
+     * @param key equal for the same operations on the same weights, with the same points watched
+     * @param inputs all that {@code body} reads of what can differ from one time to the next; copied
+     * @param watcher told of what is watched, each time
+     * @return body's result, in the innermost frame
+     */
+    default Tensor repeat(Object key, List<Tensor> inputs, Repeated.Watcher watcher, Repeated body) {
+        return body.run(inputs, watcher);
+    }
+
+    /** Memory to {@link #download} into. The caller closes it. */
+    default HostBuffer hostBuffer(long bytes) {
+        return HostCopies.buffer(bytes);
+    }
+
+    /**
+     * Queues a copy of an activation, its elements as they are and without gaps, to the start of {@code target}, beside what is
+     * computed. The activation may end before the copy is done.
+     *
+     * @param target from {@link #hostBuffer}, at least as large
+     */
+    default void download(Tensor x, MemorySegment target) {
+        HostCopies.copy(x, target);
+    }
+
+    /** Waits until everything queued is done, downloads too. */
+    default void finish() {
+    }
 
     /** An activation of undefined content in the innermost frame. */
     Tensor alloc(Shape shape);
