@@ -2,6 +2,8 @@ package dev.kleinscope.ops;
 
 import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Tensor;
+import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /** The shapes that operations accept. Each method throws IllegalArgumentException naming both shapes. */
 public final class OpShapes {
@@ -19,6 +21,17 @@ public final class OpShapes {
             expect("linear", Shape.of(layer.out()), "bias", layer.bias());
         }
         apart("linear", out, x);
+    }
+
+    /** Layers of one input side by side in {@code out}. */
+    public static void linear(Tensor x, List<Linear> layers, Tensor out) {
+        expect("linear", x.shape().withLast(layers.stream().mapToLong(Linear::out).sum()), "out", out);
+    }
+
+    public static void download(Tensor x, MemorySegment target) {
+        long bytes = x.dtype().bytes(x.shape().elements());
+        require(x.shape().rank() >= 1 && target.byteSize() >= bytes, "download", "needs a buffer of " + bytes + " bytes, not of "
+                + target.byteSize(), "x", x, "x", x);
     }
 
     /** Elementwise operations: all shapes alike. */

@@ -3,6 +3,8 @@ package dev.kleinscope.ops;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Tensor;
+import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /**
  * The operations that models are written in.
@@ -19,6 +21,37 @@ public interface Ops extends AutoCloseable {
     /** Opens a frame inside the innermost one. One must be open before anything is allocated. */
     Frame frame();
 
+    /**
+     * Runs operations that recur. A backend may record what they queue and replay it when they recur, without running {@code body}.
+     *
+     * @param key equal for the same operations on the same weights, with the same points watched
+     * @param inputs all that {@code body} reads of what can differ from one time to the next; copied
+     * @param watcher told of what is watched, each time
+     * @return body's result, in the innermost frame
+     */
+    default Tensor repeat(Object key, List<Tensor> inputs, Repeated.Watcher watcher, Repeated body) {
+        return body.run(inputs, watcher);
+    }
+
+    /** Memory to {@link #download} into. The caller closes it. */
+    default HostBuffer hostBuffer(long bytes) {
+        return HostCopies.buffer(bytes);
+    }
+
+    /**
+     * Queues a copy of an activation, its elements as they are and without gaps, to the start of {@code target}, beside what is
+     * computed. The activation may end before the copy is done.
+     *
+     * @param target from {@link #hostBuffer}, at least as large
+     */
+    default void download(Tensor x, MemorySegment target) {
+        HostCopies.copy(x, target);
+    }
+
+    /** Waits until everything queued is done, downloads too. */
+    default void finish() {
+    }
+
     /** An activation of undefined content in the innermost frame. */
     Tensor alloc(Shape shape);
 
@@ -28,8 +61,26 @@ public interface Ops extends AutoCloseable {
     /** A weight where this backend wants it: the host backends use the mapped file as it is. */
     Tensor weight(Tensor mapped);
 
+    /**
+     * Weights of layers that read the same input, in this order: side by side in memory where the backend can then multiply by all
+     * of them at once.
+     */
+    default List<Tensor> weights(List<Tensor> mapped) {
+        return mapped.stream().map(this::weight).toList();
+    }
+
     /** {@code out[.., o] = sum_i x[.., i] weight[o, i] + bias[o]}. */
     void linear(Tensor x, Linear layer, Tensor out);
+
+    /** Layers of the same input; their results side by side in {@code out} [.., sum of their widths]. */
+    default void linear(Tensor x, List<Linear> layers, Tensor out) {
+        OpShapes.linear(x, layers, out);
+        long from = 0;
+        for (Linear layer : layers) {
+            linear(x, layer, out.slice(-1, from, from + layer.out()));
+            from += layer.out();
+        }
+    }
 
     /** LayerNorm over the last dimension, without affine parameters. */
     void layerNorm(Tensor x, double eps, Tensor out);
@@ -171,6 +222,12 @@ public interface Ops extends AutoCloseable {
     default Tensor linear(Tensor x, Linear layer) {
         Tensor out = alloc(x.shape().withLast(layer.out()));
         linear(x, layer, out);
+        return out;
+    }
+
+    default Tensor linear(Tensor x, List<Linear> layers) {
+        Tensor out = alloc(x.shape().withLast(layers.stream().mapToLong(Linear::out).sum()));
+        linear(x, layers, out);
         return out;
     }
 

@@ -16,6 +16,7 @@ import dev.kleinscope.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.List;
 
 /**
  * Operations on an NVIDIA GPU, queued on one stream by the thread that opened this: products through cuBLASLt, attention through
@@ -103,6 +104,24 @@ public final class CudaOps implements Ops {
     public Tensor weight(Tensor mapped) {
         cuda.requireOwner();
         return weights.weight(mapped);
+    }
+
+    @Override
+    public List<Tensor> weights(List<Tensor> mapped) {
+        cuda.requireOwner();
+        return weights.weights(mapped);
+    }
+
+    /** One product where the weights lie side by side. */
+    @Override
+    public void linear(Tensor x, List<Linear> layers, Tensor out) {
+        OpShapes.linear(x, layers, out);
+        Linear whole = DeviceWeights.whole(layers);
+        if (whole != null) {
+            linear(x, whole, out);
+        } else {
+            Ops.super.linear(x, layers, out);
+        }
     }
 
     @Override

@@ -1,12 +1,15 @@
 package dev.kleinscope.backend.cuda;
 
 import dev.kleinscope.ops.HostRows;
+import dev.kleinscope.ops.Linear;
 import dev.kleinscope.ops.OpShapes;
 import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Tensor;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.IdentityHashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -39,6 +42,43 @@ final class DeviceWeights {
         return mapped.storage() instanceof CudaStorage ? mapped : uploaded.computeIfAbsent(mapped, this::upload);
     }
 
+    /** Matrices of one width [.., in] in one block of memory, each a slice of it. */
+    List<Tensor> weights(List<Tensor> mapped) {
+        Tensor first = mapped.getFirst();
+        if (mapped.stream().anyMatch(tensor -> tensor.shape().rank() != 2 || tensor.dim(1) != first.dim(1)
+                || tensor.storage() instanceof CudaStorage || uploaded.containsKey(tensor))) {
+            return mapped.stream().map(this::weight).toList();
+        }
+        Shape shape = Shape.of(mapped.stream().mapToLong(tensor -> tensor.dim(0)).sum(), first.dim(1));
+        long address = memory.keep(matrices.bytes(shape.elements()), "weights " + first.name() + shape + " and what is beside it");
+        Tensor block = Tensor.of("", matrices, shape, new CudaStorage(staging, cuda.device(), address));
+        List<Tensor> slices = new ArrayList<>();
+        long row = 0;
+        for (Tensor tensor : mapped) {
+            Tensor slice = block.slice(0, row, row + tensor.dim(0)).named(tensor.name());
+            fill(tensor, slice);
+            uploaded.put(tensor, slice);
+            slices.add(slice);
+            row += tensor.dim(0);
+        }
+        return List.copyOf(slices);
+    }
+
+    /** The layers as one, if their weights fill one block from its start in this order and none has a bias; else null. */
+    static Linear whole(List<Linear> layers) {
+        Tensor first = layers.getFirst().weight();
+        long end = 0;
+        for (Linear layer : layers) {
+            Tensor weight = layer.weight();
+            if (layer.bias() != null || weight.storage() != first.storage() || weight.offset() != end || !weight.contiguous()
+                    || weight.dim(1) != first.dim(1)) {
+                return null;
+            }
+            end += weight.shape().elements();
+        }
+        return new Linear(Tensor.of("", first.dtype(), Shape.of(end / first.dim(1), first.dim(1)), first.storage()));
+    }
+
     /** @param mapped [out, in, height, width]. @return [out, height, width, in] */
     Tensor convolution(Tensor mapped) {
         OpShapes.convWeight(mapped);
@@ -47,17 +87,22 @@ final class DeviceWeights {
 
     private Tensor upload(Tensor mapped) {
         DType target = mapped.shape().rank() < 2 ? DType.F32 : matrices;
-        MemorySegment source = source(mapped);
         long address = memory.keep(target.bytes(mapped.shape().elements()), "weight " + mapped.name() + mapped.shape());
         Tensor weight = Tensor.of(mapped.name(), target, mapped.shape(), new CudaStorage(staging, cuda.device(), address));
-        if (mapped.dtype() == target) {
-            staging.upload(source, address);
+        fill(mapped, weight);
+        return weight;
+    }
+
+    /** Copies a mapped weight to the device, converted there if need be. */
+    private void fill(Tensor mapped, Tensor weight) {
+        MemorySegment source = source(mapped);
+        if (mapped.dtype() == weight.dtype()) {
+            staging.upload(source, View.address(weight));
         } else {
             long count = mapped.shape().elements();
             transformed(source, mapped, raw -> kernels.launch("rows.convert", blocks(count), 1, 1, THREADS, raw,
                     View.typeNumber(mapped.dtype()), View.of(weight), count));
         }
-        return weight;
     }
 
     private Tensor uploadConvolution(Tensor mapped) {

@@ -19,9 +19,13 @@ final class TimestepEmbedding {
         linear2 = new Linear(ops.weight(weights.take(name + ".linear_2.weight", config.hidden(), config.hidden())));
     }
 
+    /** What {@link #forward} takes, [batch, channels]. */
+    Tensor sinusoid(Ops ops, float[] values) {
+        return ops.input(sinusoid(values, channels));
+    }
+
     /** @return [batch, hidden] */
-    Tensor forward(Ops ops, float[] values) {
-        Tensor sinusoid = ops.input(sinusoid(values, channels));
+    Tensor forward(Ops ops, Tensor sinusoid) {
         return ops.linear(ops.silu(ops.linear(sinusoid, linear1)), linear2);
     }
 
