@@ -39,6 +39,7 @@ public final class CudaOps implements Ops {
     private final Products products;
     private final CudaAttention attention;
     private final RowOperations rows;
+    private final Reductions reductions;
     private final PictureOperations pictures;
 
     /** @throws CudaUnavailableException with the reason, in one sentence */
@@ -53,6 +54,7 @@ public final class CudaOps implements Ops {
         products = new Products(cuda, memory);
         attention = new CudaAttention(cuda, memory, kernels, precision);
         rows = new RowOperations(kernels, Rounding.OURS);
+        reductions = new Reductions(kernels, memory);
         pictures = new PictureOperations(kernels, memory, products, rows);
     }
 
@@ -325,6 +327,34 @@ public final class CudaOps implements Ops {
         requireGoing();
         OpShapes.conv2d(x, layer, out);
         pictures.conv2d(x, layer, out);
+    }
+
+    /** In f32. */
+    @Override
+    public Tensor rowMoments(Tensor x, Tensor before) {
+        Tensor out = frames.alloc(Shape.of(x.dim(0), x.dim(1), before == null ? 2 : 6), DType.F32);
+        rowMoments(x, before, out);
+        return out;
+    }
+
+    @Override
+    public void rowMoments(Tensor x, Tensor before, Tensor out) {
+        OpShapes.rowMoments(x, before, out);
+        reductions.rowMoments(x, before, out);
+    }
+
+    /** In f32. */
+    @Override
+    public Tensor channelEnergies(Tensor x, int[] bounds) {
+        Tensor out = frames.alloc(Shape.of(x.dim(0), bounds.length / 2, x.dim(2)), DType.F32);
+        channelEnergies(x, bounds, out);
+        return out;
+    }
+
+    @Override
+    public void channelEnergies(Tensor x, int[] bounds, Tensor out) {
+        OpShapes.channelEnergies(x, bounds, out);
+        reductions.channelEnergies(x, bounds, out);
     }
 
     /** In f32. */
