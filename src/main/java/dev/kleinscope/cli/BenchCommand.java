@@ -12,11 +12,11 @@ import dev.kleinscope.pipeline.Klein;
 import dev.kleinscope.pipeline.Latents;
 import dev.kleinscope.pipeline.Prompt;
 import dev.kleinscope.pipeline.TorchNoise;
-import dev.kleinscope.probe.Observer;
 import dev.kleinscope.probe.Pass;
 import dev.kleinscope.probe.Probes;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
+import dev.kleinscope.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -153,16 +153,21 @@ final class BenchCommand implements Callable<Integer> {
                 continue;
             }
             boolean watched = timed == What.NORMS;
-            Runnable run = () -> {
-                Observer norms = watched ? NormsProbe.blockNorms(klein) : null;
-                try (Frame _ = ops.frame()) {
-                    Rope rope = dit.rope(ops, txtIds, imgIds);
-                    dit.forward(ops, ops.input(noise), ops.input(embeds), new float[] {0.5f},
-                            dit.config().guidanceEmbeds() ? new float[] {4} : null, txtIds, imgIds, rope,
-                            norms == null ? Probes.NONE : Probes.of(norms, 0, Pass.COND)).toHost();
-                }
-            };
-            timings.add(time("forward " + size + (watched ? ", norms of all blocks" : ""), gigaflop, progress, run));
+            try (NormsProbe norms = watched ? NormsProbe.blockNorms(klein) : null) {
+                Runnable run = () -> {
+                    try (Frame _ = ops.frame()) {
+                        Rope rope = dit.rope(ops, txtIds, imgIds);
+                        Tensor velocity = dit.forward(ops, ops.input(noise), ops.input(embeds), new float[] {0.5f},
+                                dit.config().guidanceEmbeds() ? new float[] {4} : null, txtIds, imgIds, rope,
+                                watched ? Probes.of(norms, 0, Pass.COND) : Probes.NONE);
+                        if (watched) {
+                            norms.done(0, Pass.COND);
+                        }
+                        velocity.toHost();
+                    }
+                };
+                timings.add(time("forward " + size + (watched ? ", norms of all blocks" : ""), gigaflop, progress, run));
+            }
         }
     }
 

@@ -91,6 +91,11 @@ public final class Klein implements AutoCloseable {
         return dit().points();
     }
 
+    /** For an observer of this model that sums what it sees. The caller closes it. */
+    public Readings readings() {
+        return new Readings(ops);
+    }
+
     /** What the run computes on, for people. */
     public String backend() {
         return ops.describe();
