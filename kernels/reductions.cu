@@ -115,7 +115,7 @@ struct Ranges {
     int from[8], to[8], slice[9], count;
 };
 
-enum { SLICE = 32 };
+enum { SLICE = 64 };
 
 // Sums of squares by channel over a slice of rows: partial [batch, slices, width]. Blocks: x channels, y slices, z the batch.
 extern "C" __global__ void channel_slices(View x, Ranges ranges, float* partial, int width) {
@@ -150,15 +150,23 @@ __device__ __forceinline__ void channel_slices8(Rows x, const Ranges& ranges, fl
         return;
     }
     float sums[8] = {};
-#pragma unroll 4
-    for (int row = from; row < to; row++) {
-        Eight<T> eight;
-        eight.load(x.at<T>(blockIdx.z, row) + 8 * vector);
-        float v[8];
-        eight.widen(v);
+    for (int first = from; first < to; first += 8) {
+        Eight<T> eights[8];
 #pragma unroll
-        for (int j = 0; j < 8; j++) {
-            sums[j] = fmaf(v[j], v[j], sums[j]);
+        for (int r = 0; r < 8; r++) {
+            eights[r].clear();
+            if (first + r < to) {
+                eights[r].load(x.at<T>(blockIdx.z, first + r) + 8 * vector);
+            }
+        }
+#pragma unroll
+        for (int r = 0; r < 8; r++) {
+            float v[8];
+            eights[r].widen(v);
+#pragma unroll
+            for (int j = 0; j < 8; j++) {
+                sums[j] = fmaf(v[j], v[j], sums[j]);
+            }
         }
     }
     store8(partial + (blockIdx.z * (i64)gridDim.y + blockIdx.y) * 8 * vectors + 8 * vector, 1, sums);
@@ -172,16 +180,25 @@ extern "C" __global__ void __launch_bounds__(128) channel_slices8_b(Rows x, Rang
     channel_slices8<u16>(x, ranges, partial, vectors);
 }
 
-// Adds the slices of each range. Blocks: x channels, y ranges, z the batch.
-extern "C" __global__ void channel_finish(const float* partial, Ranges ranges, View out, int slices, int width) {
-    const int channel = blockIdx.x * blockDim.x + threadIdx.x;
-    if (channel >= width) {
-        return;
-    }
+// Adds the slices of each range: 32 channels a block, each by eight threads. Blocks: x channels, y ranges, z the batch.
+extern "C" __global__ void __launch_bounds__(256) channel_finish(const float* partial, Ranges ranges, View out, int slices, int width) {
+    __shared__ double parts[8][32];
+    const int lane = threadIdx.x & 31, part = threadIdx.x >> 5;
+    const int channel = blockIdx.x * 32 + lane;
+    const int end = ranges.slice[blockIdx.y + 1];
     double sum = 0;
+    if (channel < width) {
 #pragma unroll 8
-    for (int slice = ranges.slice[blockIdx.y]; slice < ranges.slice[blockIdx.y + 1]; slice++) {
-        sum += partial[(blockIdx.z * (i64)slices + slice) * width + channel];
+        for (int slice = ranges.slice[blockIdx.y] + part; slice < end; slice += 8) {
+            sum += partial[(blockIdx.z * (i64)slices + slice) * width + channel];
+        }
     }
-    put(out, blockIdx.z * out.s1 + blockIdx.y * out.s2 + channel, (float)sum);
+    parts[part][lane] = sum;
+    __syncthreads();
+    if (part == 0 && channel < width) {
+        for (int i = 1; i < 8; i++) {
+            sum += parts[i][lane];
+        }
+        put(out, blockIdx.z * out.s1 + blockIdx.y * out.s2 + channel, (float)sum);
+    }
 }

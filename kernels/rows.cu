@@ -39,70 +39,77 @@ extern "C" __global__ void layer_norm(View x, View scale, View shift, View out, 
     }
 }
 
-// The same, and RMSNorm of whole rows, one block a row: x tokens, y the batch. A thread holds V vectors of the row.
-template <typename I, typename O, int V>
-__device__ __forceinline__ void norm8(Rows x, Rows scale, Rows shift, Rows out, int vectors, int kind, float eps, int steps, int aligned) {
-    const I* from = x.at<I>(blockIdx.y, blockIdx.x);
-    O* to = out.at<O>(blockIdx.y, blockIdx.x);
+// The same, and RMSNorm of whole rows. Blocks: x groups of R tokens, y the batch. A thread holds V vectors of each of the R rows.
+template <typename I, typename O, int V, int R>
+__device__ __forceinline__ void norm8(Rows x, Rows scale, Rows shift, Rows out, int tokens, int vectors, int kind, float eps, int steps,
+        int aligned) {
+    const int first = blockIdx.x * R;
     const float* scales = scale.at<float>(blockIdx.y, 0);
     const float* shifts = shift.at<float>(blockIdx.y, 0);
-    const float width = 8.0f * vectors;
-    Eight<I> row[V];
-    if (aligned) {
+    const float share = 1.0f / (8 * vectors);
+    Eight<I> rows[R][V];
+#pragma unroll
+    for (int r = 0; r < R; r++) {
+        const I* from = x.at<I>(blockIdx.y, first + r);
 #pragma unroll
         for (int v = 0; v < V; v++) {
             const int i = threadIdx.x + v * blockDim.x;
-            if (i < vectors) {
-                row[v].load(from + 8 * i);
-            } else {
-                row[v].clear();
-            }
-        }
-    } else {
-#pragma unroll
-        for (int v = 0; v < V; v++) {
-            const int i = threadIdx.x + v * blockDim.x;
-            if (i < vectors) {
-                row[v].gather(from + 8 * i);
-            } else {
-                row[v].clear();
+            rows[r][v].clear();
+            if (i < vectors && (R == 1 || first + r < tokens)) {
+                if (aligned) {
+                    rows[r][v].load(from + 8 * i);
+                } else {
+                    rows[r][v].gather(from + 8 * i);
+                }
             }
         }
     }
-    float mean = 0;
+    float means[R] = {};
     if (kind != RMS) {
-        float sum = 0;
+#pragma unroll
+        for (int r = 0; r < R; r++) {
+#pragma unroll
+            for (int v = 0; v < V; v++) {
+                float values[8];
+                rows[r][v].widen(values);
+#pragma unroll
+                for (int j = 0; j < 8; j++) {
+                    means[r] += values[j];
+                }
+            }
+        }
+        row_sums<0, R>(means);
+#pragma unroll
+        for (int r = 0; r < R; r++) {
+            means[r] *= share;
+        }
+    }
+    float factors[R] = {};
+#pragma unroll
+    for (int r = 0; r < R; r++) {
 #pragma unroll
         for (int v = 0; v < V; v++) {
-            float values[8];
-            row[v].widen(values);
+            if ((int)(threadIdx.x + v * blockDim.x) < vectors) {
+                float values[8];
+                rows[r][v].widen(values);
 #pragma unroll
-            for (int j = 0; j < 8; j++) {
-                sum += values[j];
-            }
-        }
-        mean = row_sum<0>(sum) / width;
-    }
-    float squares = 0;
-#pragma unroll
-    for (int v = 0; v < V; v++) {
-        if ((int)(threadIdx.x + v * blockDim.x) < vectors) {
-            float values[8];
-            row[v].widen(values);
-#pragma unroll
-            for (int j = 0; j < 8; j++) {
-                const float d = values[j] - mean;
-                squares = fmaf(d, d, squares);
+                for (int j = 0; j < 8; j++) {
+                    const float d = values[j] - means[r];
+                    factors[r] = fmaf(d, d, factors[r]);
+                }
             }
         }
     }
-    const float factor = 1.0f / sqrtf(row_sum<1>(squares) / width + eps);
+    row_sums<1, R>(factors);
+#pragma unroll
+    for (int r = 0; r < R; r++) {
+        factors[r] = rsqrtf(fmaf(factors[r], share, eps));
+    }
 #pragma unroll
     for (int v = 0; v < V; v++) {
         const int i = threadIdx.x + v * blockDim.x;
         if (i < vectors) {
-            float values[8], sc[8] = {}, sh[8] = {};
-            row[v].widen(values);
+            float sc[8] = {}, sh[8] = {};
             if (kind != PLAIN) {
                 load8(scales + 8 * i, aligned, sc);
             }
@@ -110,27 +117,38 @@ __device__ __forceinline__ void norm8(Rows x, Rows scale, Rows shift, Rows out, 
                 load8(shifts + 8 * i, aligned, sh);
             }
 #pragma unroll
-            for (int j = 0; j < 8; j++) {
-                values[j] = normed(kind, (values[j] - mean) * factor, sc[j], sh[j], steps);
+            for (int r = 0; r < R; r++) {
+                if (R == 1 || first + r < tokens) {
+                    float values[8];
+                    rows[r][v].widen(values);
+#pragma unroll
+                    for (int j = 0; j < 8; j++) {
+                        values[j] = normed(kind, (values[j] - means[r]) * factors[r], sc[j], sh[j], steps);
+                    }
+                    store8(out.at<O>(blockIdx.y, first + r) + 8 * i, aligned, values);
+                }
             }
-            store8(to + 8 * i, aligned, values);
         }
     }
 }
 
-#define NORM8(NAME, I, O, V)                                                                                                        \
-    extern "C" __global__ void __launch_bounds__(512) NAME(                                                                         \
-            Rows x, Rows scale, Rows shift, Rows out, int vectors, int kind, float eps, int steps, int aligned) {                   \
-        norm8<I, O, V>(x, scale, shift, out, vectors, kind, eps, steps, aligned);                                                   \
+#define NORM8(NAME, I, O, V, R)                                                                                                     \
+    extern "C" __global__ void __launch_bounds__(512) NAME(Rows x, Rows scale, Rows shift, Rows out, int tokens, int vectors, int kind, \
+            float eps, int steps, int aligned) {                                                                                    \
+        norm8<I, O, V, R>(x, scale, shift, out, tokens, vectors, kind, eps, steps, aligned);                                        \
     }
-#define NORM8_TYPES(V)                                                                                                              \
-    NORM8(norm8_ff_##V, float, float, V)                                                                                            \
-    NORM8(norm8_fb_##V, float, u16, V)                                                                                              \
-    NORM8(norm8_bb_##V, u16, u16, V)
+#define NORM8_TYPES(V, R)                                                                                                           \
+    NORM8(norm8_ff_##V##_##R, float, float, V, R)                                                                                   \
+    NORM8(norm8_fb_##V##_##R, float, u16, V, R)                                                                                     \
+    NORM8(norm8_bb_##V##_##R, u16, u16, V, R)
 
-NORM8_TYPES(1)
-NORM8_TYPES(2)
-NORM8_TYPES(4)
+NORM8_TYPES(1, 1)
+NORM8_TYPES(2, 1)
+NORM8_TYPES(4, 1)
+NORM8(norm8_bb_2_2, u16, u16, 2, 2)
+NORM8(norm8_bb_4_2, u16, u16, 4, 2)
+NORM8(norm8_bb_2_4, u16, u16, 2, 4)
+NORM8(norm8_bb_1_4, u16, u16, 1, 4)
 
 enum Pairing { NONE, ADJACENT, HALVES };
 
@@ -189,35 +207,9 @@ extern "C" __global__ void rms_norm(View x, View weight, View cosines, View sine
     }
 }
 
-// The same for heads of 8 * lanes channels, lanes a power of two up to 32, of q and of k at once: rows of q hold qVectors, the
-// other vectors are of k. Blocks: x along a row, y tokens, z the batch.
-template <typename T>
-__device__ __forceinline__ void rms_heads8(Rows q, Rows k, const float* qWeight, const float* kWeight, Rows cosines, Rows sines,
-        Rows qOut, Rows kOut, int qVectors, int vectors, int lanes, int pairing, float eps, int steps, int aligned) {
-    const int i = blockIdx.x * blockDim.x + threadIdx.x;
-    const bool second = i >= qVectors;
-    const int at = second ? i - qVectors : i;
-    const int lane = at & (lanes - 1);
-    float v[8] = {};
-    if (i < vectors) {
-        load8((second ? k : q).at<T>(blockIdx.z, blockIdx.y) + 8 * at, aligned, v);
-    }
-    float w[8];
-    load8((second ? kWeight : qWeight) + 8 * lane, aligned, w);
-    float c[8] = {}, s[8] = {};
-    const float* ct = cosines.at<float>(0, blockIdx.y);
-    const float* st = sines.at<float>(0, blockIdx.y);
-    if (pairing == ADJACENT) {
-#pragma unroll
-        for (int j = 0; j < 4; j++) {
-            c[j] = ct[4 * lane + j];
-            s[j] = st[4 * lane + j];
-        }
-    } else if (pairing == HALVES) {
-        const int pair = 8 * (lane & (lanes / 2 - 1));
-        load8(ct + pair, aligned, c);
-        load8(st + pair, aligned, s);
-    }
+// A vector of a head: normalised, weighted, rotated.
+__device__ __forceinline__ void head8(float (&v)[8], const float (&w)[8], const float (&c)[8], const float (&s)[8], int lane, int lanes,
+        int pairing, float eps, int steps) {
     float squares = 0;
 #pragma unroll
     for (int j = 0; j < 8; j++) {
@@ -226,7 +218,7 @@ __device__ __forceinline__ void rms_heads8(Rows q, Rows k, const float* qWeight,
     for (int offset = lanes / 2; offset > 0; offset >>= 1) {
         squares += __shfl_xor_sync(0xffffffffu, squares, offset);
     }
-    const float factor = 1.0f / sqrtf(squares / (8.0f * lanes) + eps);
+    const float factor = rsqrtf(fmaf(squares, __fdividef(0.125f, lanes), eps));
 #pragma unroll
     for (int j = 0; j < 8; j++) {
         v[j] = weighted(v[j] * factor, w[j], pairing == HALVES, steps);
@@ -246,15 +238,60 @@ __device__ __forceinline__ void rms_heads8(Rows q, Rows k, const float* qWeight,
             v[j] = upper ? b : a;
         }
     }
-    if (i < vectors) {
-        store8((second ? kOut : qOut).at<T>(blockIdx.z, blockIdx.y) + 8 * at, aligned, v);
+}
+
+// The same for heads of 8 * lanes channels, lanes a power of two up to 32, of q and of k at once: a thread takes the same vector of
+// both, where there is one. Blocks: x along a row, y tokens, z the batch.
+template <typename T>
+__device__ __forceinline__ void rms_heads8(Rows q, Rows k, const float* qWeight, const float* kWeight, Rows cosines, Rows sines,
+        Rows qOut, Rows kOut, int qVectors, int kVectors, int lanes, int pairing, float eps, int steps, int aligned) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    const int lane = i & (lanes - 1);
+    float a[8] = {}, b[8] = {}, w[8], c[8] = {}, s[8] = {};
+    if (i < qVectors) {
+        load8(q.at<T>(blockIdx.z, blockIdx.y) + 8 * i, aligned, a);
+    }
+    if (i < kVectors) {
+        load8(k.at<T>(blockIdx.z, blockIdx.y) + 8 * i, aligned, b);
+    }
+    const float* ct = cosines.at<float>(0, blockIdx.y);
+    const float* st = sines.at<float>(0, blockIdx.y);
+    if (pairing == ADJACENT && aligned) {
+        const float4 cs = *(const float4*)(ct + 4 * lane), ss = *(const float4*)(st + 4 * lane);
+        c[0] = cs.x; c[1] = cs.y; c[2] = cs.z; c[3] = cs.w;
+        s[0] = ss.x; s[1] = ss.y; s[2] = ss.z; s[3] = ss.w;
+    } else if (pairing == ADJACENT) {
+        for (int j = 0; j < 4; j++) {
+            c[j] = ct[4 * lane + j];
+            s[j] = st[4 * lane + j];
+        }
+    } else if (pairing == HALVES) {
+        const int pair = 8 * (lane & (lanes / 2 - 1));
+        load8(ct + pair, aligned, c);
+        load8(st + pair, aligned, s);
+    }
+    // whole warps go either way: their lanes exchange sums
+    const int warp = i & ~31;
+    if (warp < qVectors) {
+        load8(qWeight + 8 * lane, aligned, w);
+        head8(a, w, c, s, lane, lanes, pairing, eps, steps);
+        if (i < qVectors) {
+            store8(qOut.at<T>(blockIdx.z, blockIdx.y) + 8 * i, aligned, a);
+        }
+    }
+    if (warp < kVectors) {
+        load8(kWeight + 8 * lane, aligned, w);
+        head8(b, w, c, s, lane, lanes, pairing, eps, steps);
+        if (i < kVectors) {
+            store8(kOut.at<T>(blockIdx.z, blockIdx.y) + 8 * i, aligned, b);
+        }
     }
 }
 
 #define RMS_HEADS8(NAME, T)                                                                                                         \
     extern "C" __global__ void __launch_bounds__(256) NAME(Rows q, Rows k, const float* qWeight, const float* kWeight, Rows cosines, \
-            Rows sines, Rows qOut, Rows kOut, int qVectors, int vectors, int lanes, int pairing, float eps, int steps, int aligned) { \
-        rms_heads8<T>(q, k, qWeight, kWeight, cosines, sines, qOut, kOut, qVectors, vectors, lanes, pairing, eps, steps, aligned);   \
+            Rows sines, Rows qOut, Rows kOut, int qVectors, int kVectors, int lanes, int pairing, float eps, int steps, int aligned) { \
+        rms_heads8<T>(q, k, qWeight, kWeight, cosines, sines, qOut, kOut, qVectors, kVectors, lanes, pairing, eps, steps, aligned);  \
     }
 
 RMS_HEADS8(rms_heads8_f, float)

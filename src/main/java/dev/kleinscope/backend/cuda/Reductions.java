@@ -7,12 +7,13 @@ import dev.kleinscope.tensor.Tensor;
 final class Reductions {
 
     private static final int WARP = 32;
-    private static final int MOMENT_THREADS = 256;
+    private static final int MOMENT_THREADS = 64;
     private static final int CHANNEL_THREADS = 128;
+    private static final int FINISH_THREADS = 256;
     private static final long MOST_GRID = 65535;
 
     /** Rows of a slice, and ranges a kernel takes: {@code SLICE} and {@code struct Ranges}. */
-    private static final int SLICE = 32;
+    private static final int SLICE = 64;
     private static final int MOST_RANGES = 8;
 
     private final Kernels kernels;
@@ -65,7 +66,7 @@ final class Reductions {
             kernels.launch("reductions.channel_slices", Math.ceilDiv(width, CHANNEL_THREADS), slices, x.dim(0), CHANNEL_THREADS,
                     View.of(x), ranges, partial.address(), width);
         }
-        kernels.launch("reductions.channel_finish", Math.ceilDiv(width, CHANNEL_THREADS), count, x.dim(0), CHANNEL_THREADS,
+        kernels.launch("reductions.channel_finish", Math.ceilDiv(width, WARP), count, x.dim(0), FINISH_THREADS,
                 partial.address(), ranges, View.of(out), slices, width);
         memory.give(partial);
     }

@@ -123,8 +123,8 @@ final class RowOperations {
                 && (shift == null || shifts.aligned(shift));
         int held = vectors <= WARP ? 1 : vectors <= 2 * WARP ? 2 : (int) MOST_VECTORS;
         int threads = (int) Math.ceilDiv(vectors, held * WARP) * WARP;
-        kernels.launch("rows.norm8_" + letter(x) + letter(out) + "_" + held, tokens, batch, 1, threads, from, scales, shifts, to,
-                (int) vectors, kind, (float) eps, rounding.steps(), aligned ? 1 : 0);
+        kernels.launch("rows.norm8_" + letter(x) + letter(out) + "_" + held + "_1", tokens, batch, 1, threads, from, scales, shifts, to,
+                (int) tokens, (int) vectors, kind, (float) eps, rounding.steps(), aligned ? 1 : 0);
         return true;
     }
 
@@ -191,10 +191,11 @@ final class RowOperations {
                 && (k == null || kFrom.aligned(k) && kTo.aligned(kOut) && Rows.vectors(normK).aligned(normK))
                 && (rope == null || cos.aligned(rope.cos()) && sin.aligned(rope.sin()));
         int qVectors = Math.toIntExact(q.dim(-1) / Rows.VECTOR);
-        int vectors = qVectors + (k == null ? 0 : Math.toIntExact(k.dim(-1) / Rows.VECTOR));
+        int kVectors = k == null ? 0 : Math.toIntExact(k.dim(-1) / Rows.VECTOR);
+        int vectors = Math.max(qVectors, kVectors);
         int threads = threads(vectors);
         kernels.launch("rows.rms_heads8_" + letter(q), Math.ceilDiv(vectors, threads), tokens, batch, threads, from, kFrom,
-                View.address(normQ), k == null ? View.address(normQ) : View.address(normK), cos, sin, to, kTo, qVectors, vectors,
+                View.address(normQ), k == null ? View.address(normQ) : View.address(normK), cos, sin, to, kTo, qVectors, kVectors,
                 (int) lanes, pairing, (float) eps, rounding.steps(), aligned ? 1 : 0);
         return true;
     }

@@ -43,9 +43,8 @@ final class RowsBench {
             Tensor scale = tensor(DType.F32, Shape.of(1, 3072));
             long norm = 2 * tokens * 3072 * 2;
             time("layerNormModulate", tokens, norm, set -> rows.layerNormModulate(set[0], scale, scale, 1e-6, set[1]), x, x);
-            for (int held = 1; held <= 4; held *= 2) {
-                int h = held;
-                time("layerNormModulate of " + held, tokens, norm, set -> norm(set[0], scale, h, set[1]), x, x);
+            for (int[] held : new int[][] {{1, 1}, {2, 1}, {4, 1}, {2, 2}, {4, 2}, {2, 4}, {1, 4}}) {
+                time("layerNormModulate of " + held[0] + " in " + held[1], tokens, norm, set -> norm(set[0], scale, held, set[1]), x, x);
             }
             Tensor head = tensor(DType.F32, Shape.of(128));
             Rope rope = new Rope(tensor(DType.F32, Shape.of(tokens, 64)), tensor(DType.F32, Shape.of(tokens, 64)), Rope.Pairing.ADJACENT);
@@ -78,10 +77,11 @@ final class RowsBench {
         time("rmsNorm f32 to bf16", 512, 512 * 2560 * 6, set -> rows.rmsNorm(f32, weight, 1e-6, set[0]), Shape.of(1, 512, 2560));
     }
 
-    private void norm(Tensor x, Tensor scale, int held, Tensor out) {
+    /** @param held vectors of a row a thread holds, and rows a block has */
+    private void norm(Tensor x, Tensor scale, int[] held, Tensor out) {
         int vectors = (int) x.dim(2) / Rows.VECTOR;
-        kernels.launch("rows.norm8_bb_" + held, x.dim(1), 1, 1, vectors / held, Rows.of(x), Rows.vectors(scale), Rows.vectors(scale),
-                Rows.of(out), vectors, 1, 1e-6f, 0, 1);
+        kernels.launch("rows.norm8_bb_" + held[0] + "_" + held[1], x.dim(1) / held[1], 1, 1, vectors / held[0], Rows.of(x),
+                Rows.vectors(scale), Rows.vectors(scale), Rows.of(out), (int) x.dim(1), vectors, 1, 1e-6f, 0, 1);
     }
 
     private void swiglu(Tensor x, Tensor out, int each) {
