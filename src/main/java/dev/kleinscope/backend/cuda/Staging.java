@@ -34,6 +34,7 @@ final class Staging implements AutoCloseable {
     /** Queues a copy to the device; {@code from} may change when this returns. */
     void upload(MemorySegment from, long to) {
         cuda.requireOwner();
+        cuda.requireDoing();
         for (long done = 0; done < from.byteSize(); done += BUFFER_BYTES) {
             long bytes = Math.min(BUFFER_BYTES, from.byteSize() - done);
             Cuda.driver(CudaDriver.cuEventSynchronize(travelled[next]), "cuEventSynchronize");
@@ -48,6 +49,7 @@ final class Staging implements AutoCloseable {
     /** Waits for the device and reads elements as f32. */
     void read(long from, DType dtype, int count, float[] target, int targetOffset) {
         cuda.requireOwner();
+        cuda.requireDoing();
         MemorySegment buffer = buffers[next];
         Cuda.driver(CudaDriver.cuEventSynchronize(travelled[next]), "cuEventSynchronize");
         HostStorage host = new HostStorage(buffer);
