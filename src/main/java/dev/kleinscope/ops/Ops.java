@@ -98,6 +98,17 @@ public interface Ops extends AutoCloseable {
     void rmsNormRope(Tensor x, Tensor weight, double eps, Rope rope, Tensor out);
 
     /**
+     * {@link #rmsNormRope(Tensor, Tensor, double, Rope, Tensor)} of queries and keys, which may differ in the number of heads.
+     *
+     * @param q [batch, tokens, heads * headDim]
+     * @param k [batch, tokens, kvHeads * headDim]
+     */
+    default void rmsNormRope(Tensor q, Tensor k, Tensor normQ, Tensor normK, double eps, Rope rope, Tensor qOut, Tensor kOut) {
+        rmsNormRope(q, normQ, eps, rope, qOut);
+        rmsNormRope(k, normK, eps, rope, kOut);
+    }
+
+    /**
      * {@code softmax(q k^T / sqrt(headDim)) v}, head by head.
      *
      * @param q [batch, queries, heads * headDim]
@@ -129,6 +140,26 @@ public interface Ops extends AutoCloseable {
     void embedding(Tensor table, int[] ids, Tensor out);
 
     void copy(Tensor x, Tensor out);
+
+    /**
+     * Sums over each row, for norms and what a block changed. Each takes two columns of {@code out}, the nearest f32 and the
+     * remainder: their sum is good to about 1e-7 on a device and to f64 on the host.
+     *
+     * @param x [batch, tokens, hidden]
+     * @param before as x, or null
+     * @param out f32: {@code sum x^2} [batch, tokens, 2]; with {@code before} also {@code sum (x - before)^2} and
+     *     {@code sum x before} [batch, tokens, 6]
+     */
+    void rowMoments(Tensor x, Tensor before, Tensor out);
+
+    /**
+     * Each channel's sum of squares over ranges of tokens.
+     *
+     * @param x [batch, tokens, hidden]
+     * @param bounds first token and end of each range, one after the other
+     * @param out f32 [batch, ranges, hidden]
+     */
+    void channelEnergies(Tensor x, int[] bounds, Tensor out);
 
     /**
      * A convolution's kernel where and as this backend wants it. The result lives as long as the backend; call once a weight.
@@ -175,6 +206,18 @@ public interface Ops extends AutoCloseable {
     default Tensor groupNorm(Tensor x, Tensor weight, Tensor bias, long groups, double eps, boolean silu) {
         Tensor out = alloc(x.shape());
         groupNorm(x, weight, bias, groups, eps, silu, out);
+        return out;
+    }
+
+    default Tensor rowMoments(Tensor x, Tensor before) {
+        Tensor out = alloc(Shape.of(x.dim(0), x.dim(1), before == null ? 2 : 6));
+        rowMoments(x, before, out);
+        return out;
+    }
+
+    default Tensor channelEnergies(Tensor x, int[] bounds) {
+        Tensor out = alloc(Shape.of(x.dim(0), bounds.length / 2, x.dim(2)));
+        channelEnergies(x, bounds, out);
         return out;
     }
 

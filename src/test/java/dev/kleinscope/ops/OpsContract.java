@@ -280,6 +280,49 @@ public abstract class OpsContract {
     }
 
     @Test
+    void rowMomentsMatchWithAndWithoutWhatWasBefore() {
+        for (int tokens : TOKENS) {
+            for (int hidden : new int[] {1, 7, 64, 1001, 3072}) {
+                HostTensor x = shifted(normal(2, tokens, hidden), 1);
+                check("rowMoments " + hidden, Shape.of(2, tokens), (on, in, out) -> sums(on, on.rowMoments(in[0], null), 0, out), x);
+                for (int sum = 0; sum < 3; sum++) {
+                    int index = sum;
+                    check("rowMoments " + hidden + " sum " + sum, Shape.of(2, tokens),
+                            (on, in, out) -> sums(on, on.rowMoments(in[0], in[1]), index, out), x, normal(2, tokens, hidden));
+                }
+            }
+        }
+    }
+
+    /** The sums themselves: pairs added up. */
+    private static void sums(Ops on, Tensor moments, int index, Tensor out) {
+        float[] pairs = moments.toHost().values();
+        int columns = Math.toIntExact(moments.dim(2));
+        float[] sums = new float[pairs.length / columns];
+        for (int row = 0; row < sums.length; row++) {
+            float nearest = pairs[row * columns + 2 * index];
+            float remainder = pairs[row * columns + 2 * index + 1];
+            assertTrue(Math.abs(remainder) <= Math.ulp(nearest), nearest + " and " + remainder);
+            sums[row] = nearest + remainder;
+        }
+        on.copy(on.input(new HostTensor("sums", out.shape(), sums)), out);
+    }
+
+    @Test
+    void channelEnergiesMatchForAnyRanges() {
+        for (int tokens : new int[] {1, 17, 101}) {
+            for (int hidden : new int[] {1, 7, 64, 1001, 3072}) {
+                int third = tokens / 3;
+                for (int[] bounds : new int[][] {{0, tokens}, {0, third, third, tokens}, {third, third, 0, tokens, tokens - 1, tokens},
+                    {0, 1, 0, 1, 0, tokens, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, third, tokens, 0, 0}}) {
+                    check("channelEnergies " + Arrays.toString(bounds) + " of " + hidden, Shape.of(2, bounds.length / 2, hidden),
+                            (on, in, out) -> on.channelEnergies(in[0], bounds, out), normal(2, tokens, hidden));
+                }
+            }
+        }
+    }
+
+    @Test
     void upsamplingMatches() {
         for (int channels : new int[] {1, 7, 64}) {
             check("upsampleNearest2x", Shape.of(2, 6, 10, channels), (on, in, out) -> on.upsampleNearest2x(in[0], out),
@@ -314,6 +357,26 @@ public abstract class OpsContract {
                             (on, in, out) -> on.rmsNormRope(in[0], on.weight(weight), 1e-6,
                                     new Rope(in[1], in[2], pairing), out),
                             normal(2, tokens, 3 * headDim), each(angles, Math::cos), each(angles, Math::sin));
+                }
+            }
+        }
+    }
+
+    @Test
+    void rmsNormRopeOfQueriesAndKeysIsThatOfEach() {
+        for (Rope.Pairing pairing : Rope.Pairing.values()) {
+            for (int headDim : new int[] {20, 32, 128}) {
+                Tensor normQ = weight(DType.BF16, headDim);
+                Tensor normK = weight(DType.BF16, headDim);
+                HostTensor angles = normal(17, headDim / 2);
+                HostTensor q = normal(2, 17, 4 * headDim);
+                HostTensor k = normal(2, 17, headDim);
+                for (boolean queries : new boolean[] {true, false}) {
+                    check("rmsNormRope of q and k " + pairing + " " + headDim, (queries ? q : k).shape(), (on, in, out) -> {
+                        Tensor other = on.alloc((queries ? k : q).shape());
+                        on.rmsNormRope(in[0], in[1], on.weight(normQ), on.weight(normK), 1e-6, new Rope(in[2], in[3], pairing),
+                                queries ? out : other, queries ? other : out);
+                    }, q, k, each(angles, Math::cos), each(angles, Math::sin));
                 }
             }
         }
@@ -412,6 +475,9 @@ public abstract class OpsContract {
         refused(() -> ops.conv2d(picture, layer), "[1, 4, 4, 6]", "[2, 3, 3, 5]");
         refused(() -> ops.groupMoments(picture, 4), "[1, 4, 4, 6]", "[1, 2, 4]");
         refused(() -> ops.groupNorm(picture, norm, norm, 3, 1e-6, false), "[6]", "[3]");
+        refused(() -> ops.rowMoments(x, wide, ops.alloc(Shape.of(2, 3, 6))), "[2, 3, 8]", "[2, 3, 9]");
+        refused(() -> ops.rowMoments(x, null, wide), "[2, 3, 2]", "[2, 3, 9]");
+        refused(() -> ops.channelEnergies(x, new int[] {2, 4}), "[2, 4]", "[2, 3, 8]");
         refused(() -> ops.upsampleNearest2x(picture, picture), "[1, 8, 8, 6]", "[1, 4, 4, 6]");
         refused(() -> ops.convWeight(norm), "[3]");
     }

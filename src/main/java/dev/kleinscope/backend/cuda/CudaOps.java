@@ -44,6 +44,7 @@ public final class CudaOps implements Ops {
     private final Products products;
     private final CudaAttention attention;
     private final RowOperations rows;
+    private final Reductions reductions;
     private final PictureOperations pictures;
     private final Recordings recordings;
     private final Downloads downloads;
@@ -59,7 +60,8 @@ public final class CudaOps implements Ops {
         weights = new DeviceWeights(cuda, memory, staging, kernels, precision);
         products = new Products(cuda, memory);
         attention = new CudaAttention(cuda, memory, kernels, precision);
-        rows = new RowOperations(kernels);
+        rows = new RowOperations(kernels, Rounding.OURS);
+        reductions = new Reductions(kernels, memory);
         pictures = new PictureOperations(kernels, memory, products, rows);
         recordings = RECORDS ? new Recordings(cuda, memory, frames, rows) : null;
         downloads = new Downloads(cuda);
@@ -250,7 +252,14 @@ public final class CudaOps implements Ops {
     @Override
     public void rmsNormRope(Tensor x, Tensor weight, double eps, Rope rope, Tensor out) {
         OpShapes.rmsNormRope(x, weight, rope, out);
-        rows.rmsNormRope(x, weight, eps, rope, out);
+        rows.rmsNormRope(x, null, weight, null, eps, rope, out, null);
+    }
+
+    /** In one launch. */
+    @Override
+    public void rmsNormRope(Tensor q, Tensor k, Tensor normQ, Tensor normK, double eps, Rope rope, Tensor qOut, Tensor kOut) {
+        OpShapes.rmsNormRope(q, k, normQ, normK, rope, qOut, kOut);
+        rows.rmsNormRope(q, k, normQ, normK, eps, rope, qOut, kOut);
     }
 
     /** A query that sees no key gets zeros. */
@@ -357,6 +366,34 @@ public final class CudaOps implements Ops {
         requireGoing();
         OpShapes.conv2d(x, layer, out);
         pictures.conv2d(x, layer, out);
+    }
+
+    /** In f32. */
+    @Override
+    public Tensor rowMoments(Tensor x, Tensor before) {
+        Tensor out = frames.alloc(Shape.of(x.dim(0), x.dim(1), before == null ? 2 : 6), DType.F32);
+        rowMoments(x, before, out);
+        return out;
+    }
+
+    @Override
+    public void rowMoments(Tensor x, Tensor before, Tensor out) {
+        OpShapes.rowMoments(x, before, out);
+        reductions.rowMoments(x, before, out);
+    }
+
+    /** In f32. */
+    @Override
+    public Tensor channelEnergies(Tensor x, int[] bounds) {
+        Tensor out = frames.alloc(Shape.of(x.dim(0), bounds.length / 2, x.dim(2)), DType.F32);
+        channelEnergies(x, bounds, out);
+        return out;
+    }
+
+    @Override
+    public void channelEnergies(Tensor x, int[] bounds, Tensor out) {
+        OpShapes.channelEnergies(x, bounds, out);
+        reductions.channelEnergies(x, bounds, out);
     }
 
     /** In f32. */
