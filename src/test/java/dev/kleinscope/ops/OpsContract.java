@@ -7,10 +7,16 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.kleinscope.backend.reference.ReferenceOps;
 import dev.kleinscope.tensor.DType;
+import dev.kleinscope.tensor.Difference;
+import dev.kleinscope.tensor.HostStorage;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Tensor;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -78,6 +84,93 @@ public abstract class OpsContract {
         linear(17, 3072, 50, DType.BF16, false);
         linear(401, 72, 31, DType.BF16, true);
         linear(2, 40, 5000, DType.F16, true);
+    }
+
+    @Test
+    void layersOfOneInputAreAsOneAfterAnother() {
+        for (int tokens : TOKENS) {
+            List<Tensor> mapped = List.of(weight(DType.BF16, 24, 40), weight(DType.BF16, 8, 40), weight(DType.BF16, 17, 40));
+            Tensor x = ops.input(normal(2, tokens, 40));
+            List<Linear> together = ops.weights(mapped).stream().map(Linear::new).toList();
+            Tensor out = ops.linear(x, together);
+            long from = 0;
+            for (Tensor weight : mapped) {
+                HostTensor alone = ops.linear(x, new Linear(ops.weight(weight))).toHost();
+                Difference difference = Difference.of(out.slice(-1, from, from + weight.dim(0)).toHost().values(), alone.values());
+                assertTrue(difference.relativeL2() <= tolerance(), difference.toString());
+                from += weight.dim(0);
+            }
+            assertEquals(from, out.dim(-1));
+        }
+    }
+
+    @Test
+    void whatIsRepeatedFollowsItsInputsAndShowsWhatIsWatched() {
+        Linear layer = new Linear(ops.weight(weight(DType.BF16, 48, 48)));
+        List<Tensor> seen = new ArrayList<>();
+        try (HostBuffer buffer = ops.hostBuffer(2 * 35 * 48 * Double.BYTES)) {
+            for (int time = 0; time < 6; time++) {
+                HostTensor x = normal(2, 35, 48);
+                HostTensor y = normal(2, 35, 48);
+                Map<String, HostTensor> plain = new LinkedHashMap<>();
+                Map<String, HostTensor> repeated = new LinkedHashMap<>();
+                seen.clear();
+                try (Frame _ = ops.frame()) {
+                    HostTensor expected = recurring(ops, ops.input(x), ops.input(y), layer,
+                            (point, tensor) -> plain.put(point, tensor.toHost())).toHost();
+                    DType[] type = new DType[1];
+                    Tensor found = ops.repeat("recurring", List.of(ops.input(x), ops.input(y)), (point, tensor) -> {
+                        repeated.put(point, tensor.toHost());
+                        seen.add(tensor);
+                        if (point.equals("silu")) {
+                            ops.download(tensor, buffer.segment());
+                            type[0] = tensor.dtype();
+                        }
+                    }, (inputs, watcher) -> recurring(ops, inputs.get(0), inputs.get(1), layer, watcher));
+                    assertArrayEquals(expected.values(), found.toHost().values(), "time " + time);
+                    ops.finish();
+                    float[] downloaded = new float[2 * 35 * 48];
+                    new HostStorage(buffer.segment()).read(type[0], 0, downloaded.length, downloaded, 0);
+                    assertArrayEquals(plain.get("silu").values(), downloaded, "downloaded, time " + time);
+                }
+                assertEquals(List.of("silu", "linear"), List.copyOf(repeated.keySet()), "time " + time);
+                plain.forEach((point, values) -> assertArrayEquals(values.values(), repeated.get(point).values(), point));
+                seen.forEach(tensor -> assertThrows(IllegalStateException.class, tensor::toHost));
+            }
+        }
+    }
+
+    /** Frees what it shows before its end, and lets other tensors have the memory. */
+    private static Tensor recurring(Ops on, Tensor x, Tensor y, Linear layer, Repeated.Watcher watcher) {
+        try (Frame outer = on.frame()) {
+            Tensor h = on.alloc(x.shape());
+            on.silu(x, h);
+            watcher.saw("silu", h);
+            Tensor sum = on.alloc(x.shape());
+            on.addScaled(h, y, 0.5, sum);
+            outer.release(h);
+            Tensor out = on.linear(sum, layer);
+            watcher.saw("linear", out);
+            Tensor blend = on.alloc(x.shape());
+            on.lerp(out, sum, 0.25, blend);
+            return outer.escape(blend);
+        }
+    }
+
+    @Test
+    void aRepetitionThatFailsLeavesTheBackendInOrder() {
+        Tensor x = ops.input(normal(2, 3, 16));
+        for (int time = 0; time < 3; time++) {
+            assertThrows(IllegalArgumentException.class, () -> ops.repeat("failing", List.of(x), (point, tensor) -> { }, (in, watcher) -> {
+                try (Frame _ = ops.frame()) {
+                    ops.silu(in.getFirst(), ops.alloc(x.shape()));
+                    throw new IllegalArgumentException("on purpose");
+                }
+            }));
+        }
+        Tensor out = ops.alloc(x.shape());
+        ops.copy(x, out);
+        assertEquals(out.toHost().values().length, x.toHost().values().length);
     }
 
     private void linear(int tokens, int in, int out, DType type, boolean biased) {

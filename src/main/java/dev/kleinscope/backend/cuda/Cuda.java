@@ -5,6 +5,7 @@ import dev.kleinscope.bindings.cuda.driver.CudaDriver;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Collectors;
@@ -20,12 +21,17 @@ final class Cuda implements AutoCloseable {
     private static final int MINIMUM_DRIVER = 13000;
     private static final int NAME_BYTES = 256;
 
+    /** {@code CU_STREAM_CAPTURE_MODE_RELAXED}: memory may be allocated while operations are recorded. */
+    private static final int RELAXED = 2;
+
     private final Thread owner = Thread.currentThread();
     private final int device;
     private final String name;
     private final int computeCapability;
     private final MemorySegment context;
     private final MemorySegment stream;
+    private final List<MemorySegment> awaited = new ArrayList<>();
+    private boolean capturing;
     private boolean closed;
 
     private Cuda(int device, String name, int computeCapability, MemorySegment context, MemorySegment stream) {
@@ -130,9 +136,68 @@ final class Cuda implements AutoCloseable {
         }
     }
 
+    /** Whether what is queued now is recorded instead of done. */
+    boolean capturing() {
+        return capturing;
+    }
+
+    /** @throws IllegalStateException if what is queued now is recorded: what reads or writes the host cannot be */
+    void requireDoing() {
+        if (capturing) {
+            throw new IllegalStateException("values cannot pass between host and device while operations are recorded; hand them to "
+                    + "Ops.repeat as inputs");
+        }
+    }
+
+    /** From now on what is queued is recorded. */
+    void beginCapture() {
+        requireOwner();
+        driver(CudaDriver.cuStreamBeginCapture_v2(stream, RELAXED), "cuStreamBeginCapture");
+        capturing = true;
+    }
+
+    /** What was queued since {@link #beginCapture}: a graph, which the caller destroys. */
+    MemorySegment endCapture() {
+        capturing = false;
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment graph = arena.allocate(ValueLayout.ADDRESS);
+            driver(CudaDriver.cuStreamEndCapture(stream, graph), "cuStreamEndCapture");
+            return graph.get(ValueLayout.ADDRESS, 0);
+        }
+    }
+
+    /** Ends a recording that failed. */
+    void abandonCapture() {
+        capturing = false;
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment graph = arena.allocate(ValueLayout.ADDRESS);
+            // fails where the recording broke off, and leaves no graph then
+            if (CudaDriver.cuStreamEndCapture(stream, graph) == 0 && graph.get(ValueLayout.ADDRESS, 0).address() != 0) {
+                CudaDriver.cuGraphDestroy(graph.get(ValueLayout.ADDRESS, 0));
+            }
+        }
+    }
+
+    /** Makes all that is queued from now on wait for an event; while recording, all from the next launch on. */
+    void await(MemorySegment event) {
+        awaited.add(event);
+        if (!capturing) {
+            awaitAll();
+        }
+    }
+
+    /** Makes the stream wait for every event that {@link #await} was given while recording. */
+    void awaitAll() {
+        for (MemorySegment event : awaited) {
+            driver(CudaDriver.cuStreamWaitEvent(stream, event, 0), "cuStreamWaitEvent");
+        }
+        awaited.clear();
+    }
+
     /** Waits until the device has done everything. */
     void synchronize() {
         requireOwner();
+        requireDoing();
         driver(CudaDriver.cuStreamSynchronize(stream), "cuStreamSynchronize");
     }
 

@@ -3,10 +3,12 @@ package dev.kleinscope.backend.cuda;
 import dev.kleinscope.ops.AttentionMask;
 import dev.kleinscope.ops.Conv2d;
 import dev.kleinscope.ops.Frame;
+import dev.kleinscope.ops.HostBuffer;
 import dev.kleinscope.ops.Gelu;
 import dev.kleinscope.ops.Linear;
 import dev.kleinscope.ops.OpShapes;
 import dev.kleinscope.ops.Ops;
+import dev.kleinscope.ops.Repeated;
 import dev.kleinscope.ops.Rope;
 import dev.kleinscope.ops.RunInterruptedException;
 import dev.kleinscope.tensor.DType;
@@ -29,6 +31,9 @@ import java.util.List;
  */
 public final class CudaOps implements Ops {
 
+    /** Set to "false", every operation is queued by itself each time, as a debugger wants it. */
+    private static final boolean RECORDS = !"false".equals(System.getProperty("kleinscope.cuda.graphs"));
+
     private final Precision precision;
     private final Cuda cuda;
     private final DeviceMemory memory;
@@ -41,6 +46,8 @@ public final class CudaOps implements Ops {
     private final RowOperations rows;
     private final Reductions reductions;
     private final PictureOperations pictures;
+    private final Recordings recordings;
+    private final Downloads downloads;
 
     /** @throws CudaUnavailableException with the reason, in one sentence */
     public CudaOps(Precision precision) {
@@ -56,6 +63,13 @@ public final class CudaOps implements Ops {
         rows = new RowOperations(kernels, Rounding.OURS);
         reductions = new Reductions(kernels, memory);
         pictures = new PictureOperations(kernels, memory, products, rows);
+        recordings = RECORDS ? new Recordings(cuda, memory, frames, rows) : null;
+        downloads = new Downloads(cuda);
+        memory.reclaimBy(() -> {
+            if (recordings != null) {
+                recordings.clear();
+            }
+        });
     }
 
     /** Why there is no GPU to use here, in one sentence; null if there is one. Makes no context. */
@@ -83,6 +97,31 @@ public final class CudaOps implements Ops {
     /** Bytes on the device that activations hold, in use or kept for the next. */
     public long activationBytes() {
         return memory.pooledBytes();
+    }
+
+    /** By CUDA graphs from the third time on. */
+    @Override
+    public Tensor repeat(Object key, List<Tensor> inputs, Repeated.Watcher watcher, Repeated body) {
+        requireGoing();
+        return recordings == null ? body.run(inputs, watcher) : recordings.run(key, inputs, watcher, body);
+    }
+
+    /** Pinned. */
+    @Override
+    public HostBuffer hostBuffer(long bytes) {
+        return downloads.buffer(bytes);
+    }
+
+    @Override
+    public void download(Tensor x, MemorySegment target) {
+        OpShapes.download(x, target);
+        downloads.queue(x, target);
+    }
+
+    @Override
+    public void finish() {
+        cuda.synchronize();
+        downloads.finish();
     }
 
     @Override
@@ -402,7 +441,11 @@ public final class CudaOps implements Ops {
     @Override
     public void close() {
         frames.close();
-        cuda.synchronize();
+        finish();
+        if (recordings != null) {
+            recordings.clear();
+        }
+        downloads.close();
         attention.close();
         products.close();
         kernels.close();

@@ -20,19 +20,51 @@ import java.util.Map;
 final class DeviceMemory implements AutoCloseable {
 
     /** Device memory in use. */
-    record Block(long address, long bytes) {
+    static final class Block {
+
+        private final long address;
+        private final long bytes;
+        private final Pool pool;
+
+        private Block(long address, long bytes, Pool pool) {
+            this.address = address;
+            this.bytes = bytes;
+            this.pool = pool;
+        }
+
+        long address() {
+            return address;
+        }
+
+        long bytes() {
+            return bytes;
+        }
+    }
+
+    /** Blocks that serve the same work again and again. */
+    static final class Pool {
+
+        private final Map<Long, ArrayDeque<Block>> free = new HashMap<>();
+        private long bytes;
     }
 
     private static final long ALIGNMENT_BYTES = 512;
 
     private final Cuda cuda;
-    private final Map<Long, ArrayDeque<Block>> pool = new HashMap<>();
+    private final Pool common = new Pool();
+    private Pool pool = common;
     private final List<Long> kept = new ArrayList<>();
+    private Runnable reclaim = () -> { };
     private long keptBytes;
     private long pooledBytes;
 
     DeviceMemory(Cuda cuda) {
         this.cuda = cuda;
+    }
+
+    /** What gives memory back when there is none left. */
+    void reclaimBy(Runnable action) {
+        reclaim = action;
     }
 
     /** A block until this closes. */
@@ -46,16 +78,38 @@ final class DeviceMemory implements AutoCloseable {
     /** A block until it is given back. */
     Block take(long bytes, String what) {
         long size = sizeClass(bytes);
-        Block block = pool.computeIfAbsent(size, s -> new ArrayDeque<>()).poll();
+        Block block = pool.free.computeIfAbsent(size, s -> new ArrayDeque<>()).poll();
         if (block == null) {
-            block = new Block(allocate(size, what), size);
+            block = new Block(allocate(size, what), size, pool);
+            pool.bytes += size;
             pooledBytes += size;
         }
         return block;
     }
 
+    /** Back to the pool that it was taken from. */
     void give(Block block) {
-        pool.get(block.bytes()).push(block);
+        block.pool.free.get(block.bytes).push(block);
+    }
+
+    /** From now on blocks are taken from {@code next}, or for null from the common pool. Returns what served until now. */
+    Pool use(Pool next) {
+        Pool before = pool;
+        pool = next == null ? common : next;
+        return before;
+    }
+
+    /** Returns a pool's memory to the driver; all its blocks must have been given back. */
+    void free(Pool ended) {
+        cuda.synchronize();
+        for (ArrayDeque<Block> blocks : ended.free.values()) {
+            for (Block block : blocks) {
+                Cuda.driver(CudaDriver.cuMemFree_v2(block.address), "cuMemFree");
+                ended.bytes -= block.bytes;
+                pooledBytes -= block.bytes;
+            }
+            blocks.clear();
+        }
     }
 
     /** Bytes that weights hold. */
@@ -73,7 +127,8 @@ final class DeviceMemory implements AutoCloseable {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment pointer = arena.allocate(ValueLayout.JAVA_LONG);
             int status = CudaDriver.cuMemAlloc_v2(pointer, bytes);
-            if (status == CudaDriver.CUDA_ERROR_OUT_OF_MEMORY()) {
+            if (status == CudaDriver.CUDA_ERROR_OUT_OF_MEMORY() && !cuda.capturing()) {
+                reclaim.run();
                 trim();
                 status = CudaDriver.cuMemAlloc_v2(pointer, bytes);
             }
@@ -89,15 +144,8 @@ final class DeviceMemory implements AutoCloseable {
     }
 
     /** Returns the pool's free blocks to the driver. */
-    private void trim() {
-        cuda.synchronize();
-        for (ArrayDeque<Block> free : pool.values()) {
-            for (Block block : free) {
-                Cuda.driver(CudaDriver.cuMemFree_v2(block.address()), "cuMemFree");
-                pooledBytes -= block.bytes();
-            }
-            free.clear();
-        }
+    void trim() {
+        free(common);
     }
 
     private static long sizeClass(long bytes) {

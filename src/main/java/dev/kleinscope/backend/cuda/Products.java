@@ -122,7 +122,7 @@ final class Products implements AutoCloseable {
 
     /** The kept algorithm, the fastest, or the first; and none where cuBLASLt names none. */
     private Plan choose(Plan plan, Shape shape, Operands operands) {
-        if (!shape.timed()) {
+        if (!shape.timed() || cuda.capturing()) {
             List<MemorySegment> named = candidates(plan, shape, 1);
             return named.isEmpty() ? plan : plan.with(named.getFirst());
         }

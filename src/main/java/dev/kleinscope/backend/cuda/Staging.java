@@ -6,20 +6,40 @@ import dev.kleinscope.tensor.HostStorage;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 
-/** Copies between host and device through two pinned buffers: one fills while the other travels. */
+/**
+ * Copies between host and device through pinned buffers: one fills while those before it travel. A mapped file's pages come in as
+ * they are first read, which takes several threads to keep pace with the bus.
+ */
 final class Staging implements AutoCloseable {
 
     private static final long BUFFER_BYTES = 16L << 20;
-    private static final int BUFFERS = 2;
+    private static final int BUFFERS = 4;
+    private static final int MOST_THREADS = 8;
+    /** Less than this is not worth another thread. */
+    private static final long PART_BYTES = 1L << 20;
+    private static final long PAGE_BYTES = 4096;
 
     private final Cuda cuda;
+    private final int threads;
+    private final ExecutorService helpers;
     private final MemorySegment[] buffers = new MemorySegment[BUFFERS];
     private final MemorySegment[] travelled = new MemorySegment[BUFFERS];
     private int next;
 
     Staging(Cuda cuda) {
+        this(cuda, Math.min(MOST_THREADS, Runtime.getRuntime().availableProcessors()));
+    }
+
+    /** @param threads that fill a buffer, the caller's among them */
+    Staging(Cuda cuda, int threads) {
         this.cuda = cuda;
+        this.threads = threads;
+        helpers = Executors.newFixedThreadPool(Math.max(1, threads - 1), Thread.ofPlatform().daemon().name("upload-", 0).factory());
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment pointer = arena.allocate(ValueLayout.ADDRESS);
             for (int i = 0; i < BUFFERS; i++) {
@@ -31,13 +51,19 @@ final class Staging implements AutoCloseable {
         }
     }
 
-    /** Queues a copy to the device; {@code from} may change when this returns. */
+    /**
+     * Queues a copy to the device.
+     *
+     * @param from may change when this returns; from two mebibytes on, of a shared arena or the heap
+     * @throws InternalError if it is of a mapped file that shrank
+     */
     void upload(MemorySegment from, long to) {
         cuda.requireOwner();
+        cuda.requireDoing();
         for (long done = 0; done < from.byteSize(); done += BUFFER_BYTES) {
             long bytes = Math.min(BUFFER_BYTES, from.byteSize() - done);
             Cuda.driver(CudaDriver.cuEventSynchronize(travelled[next]), "cuEventSynchronize");
-            MemorySegment.copy(from, done, buffers[next], 0, bytes);
+            fill(buffers[next], from.asSlice(done, bytes));
             Cuda.driver(CudaDriver.cuMemcpyHtoDAsync_v2(to + done, buffers[next], bytes, cuda.stream()), "cuMemcpyHtoDAsync",
                     bytes + " bytes");
             Cuda.driver(CudaDriver.cuEventRecord(travelled[next], cuda.stream()), "cuEventRecord");
@@ -45,9 +71,39 @@ final class Staging implements AutoCloseable {
         }
     }
 
+    /** Returns, also by an exception, when no thread reads or writes any more. */
+    private void fill(MemorySegment buffer, MemorySegment from) {
+        long bytes = from.byteSize();
+        int parts = (int) Math.clamp(bytes / PART_BYTES, 1, threads);
+        long part = Math.ceilDiv(Math.ceilDiv(bytes, parts), PAGE_BYTES) * PAGE_BYTES;
+        CompletableFuture<?>[] others = new CompletableFuture<?>[parts - 1];
+        for (int i = 1; i < parts; i++) {
+            long begin = Math.min(bytes, i * part);
+            long length = Math.min(part, bytes - begin);
+            others[i - 1] = CompletableFuture.runAsync(() -> MemorySegment.copy(from, begin, buffer, begin, length), helpers);
+        }
+        try {
+            MemorySegment.copy(from, 0, buffer, 0, Math.min(part, bytes));
+        } finally {
+            await(CompletableFuture.allOf(others));
+        }
+    }
+
+    private static void await(CompletableFuture<?> copies) {
+        try {
+            copies.join();
+        } catch (CompletionException e) {
+            if (e.getCause() instanceof Error error) {
+                throw error;
+            }
+            throw e;
+        }
+    }
+
     /** Waits for the device and reads elements as f32. */
     void read(long from, DType dtype, int count, float[] target, int targetOffset) {
         cuda.requireOwner();
+        cuda.requireDoing();
         MemorySegment buffer = buffers[next];
         Cuda.driver(CudaDriver.cuEventSynchronize(travelled[next]), "cuEventSynchronize");
         HostStorage host = new HostStorage(buffer);
@@ -63,6 +119,7 @@ final class Staging implements AutoCloseable {
 
     @Override
     public void close() {
+        helpers.shutdown();
         for (int i = 0; i < BUFFERS; i++) {
             Cuda.driver(CudaDriver.cuEventDestroy_v2(travelled[i]), "cuEventDestroy");
             Cuda.driver(CudaDriver.cuMemFreeHost(buffers[i]), "cuMemFreeHost");

@@ -9,8 +9,10 @@ import dev.kleinscope.ops.AttentionMask;
 import dev.kleinscope.ops.Conv2d;
 import dev.kleinscope.ops.Frame;
 import dev.kleinscope.ops.Linear;
+import dev.kleinscope.tensor.BFloat16;
 import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.Difference;
+import dev.kleinscope.tensor.DrawnStorage;
 import dev.kleinscope.tensor.HostStorage;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
@@ -98,6 +100,29 @@ class CudaOpsTest {
         Tensor out = wide.slice(2, 128, 256);
         ops.attention(qkv.slice(2, 0, 128), qkv.slice(2, 128, 256), qkv.slice(2, 256, 384), 2, 2, AttentionMask.NONE, out);
         return out.toHost().values();
+    }
+
+    @Test
+    void weightsDrawnOnTheDeviceAreThoseDrawnOnTheHost() {
+        short[] table = new short[DrawnStorage.TABLE];
+        for (int i = 0; i < table.length; i++) {
+            table[i] = BFloat16.fromFloat((float) random.nextGaussian());
+        }
+        try (CudaOps ops = new CudaOps(Precision.BF16)) {
+            for (long rows : new long[] {1, 2, 613, 4099}) {
+                Tensor drawn = Tensor.of("drawn", DType.BF16, Shape.of(rows, 1027),
+                        DrawnStorage.of(table, DrawnStorage.key(7, "drawn." + rows)));
+                assertArrayEquals(drawn.toHost().values(), ops.weight(drawn).toHost().values(), rows + " rows");
+                Tensor part = drawn.slice(0, rows / 3, rows);
+                assertArrayEquals(part.toHost().values(), ops.weight(part).toHost().values(), "from row " + rows / 3);
+            }
+            Tensor vector = Tensor.of("vector", DType.BF16, Shape.of(1029), DrawnStorage.of(table, -3));
+            assertArrayEquals(vector.toHost().values(), ops.weight(vector).toHost().values(), "converted to f32");
+            Tensor ones = Tensor.of("ones", DType.BF16, Shape.of(3, 5), DrawnStorage.constant(BFloat16.fromFloat(1)));
+            assertArrayEquals(new float[] {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, ops.weight(ones).toHost().values());
+            Tensor kernel = Tensor.of("kernel", DType.BF16, Shape.of(3, 2, 1, 1), DrawnStorage.of(table, 5));
+            assertArrayEquals(kernel.toHost().values(), ops.convWeight(kernel).toHost().values(), "a kernel of one pixel");
+        }
     }
 
     @Test
