@@ -16,7 +16,7 @@ import java.util.concurrent.TimeUnit;
 /** Shared libraries of a few lines of C in the place of NVIDIA's, and programs that run with them in a process of their own. */
 public final class FakeLibraries {
 
-    /** A driver of one GPU, by name and memory in bytes; {@code VERSION}, {@code FREE} and {@code TOTAL} are to be defined. */
+    /** A driver of one GPU that counts its memory and computes nothing; {@code VERSION}, {@code FREE} and {@code TOTAL} are to be defined. */
     private static final String DRIVER = """
             #include <string.h>
             int cuDriverGetVersion(int *v) { *v = VERSION; return 0; }
@@ -33,9 +33,13 @@ public final class FakeLibraries {
             int cuStreamCreate(void **s, unsigned f) { *s = (void *) 128; return 0; }
             int cuStreamDestroy_v2(void *s) { return 0; }
             int cuStreamSynchronize(void *s) { return 0; }
-            int cuMemGetInfo_v2(unsigned long *f, unsigned long *t) { *f = FREE; *t = TOTAL; return 0; }
-            int cuMemAlloc_v2(unsigned long *p, unsigned long b) { *p = 0; return 2; }
-            int cuMemFree_v2(unsigned long p) { return 0; }
+            static unsigned long sizes[4096], count, held;
+            int cuMemGetInfo_v2(unsigned long *f, unsigned long *t) { *f = FREE - held; *t = TOTAL; return 0; }
+            int cuMemAlloc_v2(unsigned long *p, unsigned long b) {
+                if (held + b > FREE || count == 4096) return 2;
+                held += b; sizes[count] = b; *p = 4096 * ++count; return 0;
+            }
+            int cuMemFree_v2(unsigned long p) { held -= sizes[p / 4096 - 1]; return 0; }
             static char pinned[64 << 20]; static unsigned long used;
             int cuMemHostAlloc(void **p, unsigned long b, unsigned f) { *p = pinned + used; used += b; return used > sizeof pinned ? 2 : 0; }
             int cuMemFreeHost(void *p) { return 0; }
@@ -76,7 +80,7 @@ public final class FakeLibraries {
         assumeTrue(found && System.getProperty("os.name").equals("Linux"), "no cc on the PATH of a Linux: pretended libraries are not tested");
     }
 
-    /** A driver for CUDA {@code version} (13000 is 13.0) and a GPU with so many bytes of memory, none of which can be had. */
+    /** A driver for CUDA {@code version} (13000 is 13.0) and a GPU with so many bytes of memory. */
     public static void driver(Path folder, int version, long free, long total) {
         compile(folder, "libcuda.so.1", DRIVER, "-DVERSION=" + version, "-DFREE=" + free + "ul", "-DTOTAL=" + total + "ul");
     }

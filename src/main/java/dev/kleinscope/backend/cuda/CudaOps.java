@@ -9,6 +9,7 @@ import dev.kleinscope.ops.OpShapes;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.ops.Rope;
 import dev.kleinscope.ops.RunInterruptedException;
+import dev.kleinscope.ops.WeightGroup;
 import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
@@ -35,30 +36,49 @@ public final class CudaOps implements Ops {
     private final CudaFrames frames;
     private final Kernels kernels;
     private final DeviceWeights weights;
+    private final WeightGroups groups;
     private final Products products;
     private final CudaAttention attention;
     private final RowOperations rows;
     private final PictureOperations pictures;
 
-    /** @throws CudaUnavailableException with the reason, in one sentence */
+    /** With cuDNN in bf16. @throws CudaUnavailableException with the reason, in one sentence */
     public CudaOps(Precision precision) {
+        this(precision, false);
+    }
+
+    /**
+     * @param noCudnn whether our own kernels take the place of cuDNN, which only bf16 uses
+     * @throws CudaUnavailableException with the reason, in one sentence
+     */
+    public CudaOps(Precision precision, boolean noCudnn) {
         this.precision = precision;
-        cuda = Cuda.open();
+        cuda = Cuda.open(needsCudnn(precision, noCudnn));
         memory = new DeviceMemory(cuda);
         staging = new Staging(cuda);
         frames = new CudaFrames(cuda, memory, staging);
         kernels = new Kernels(cuda);
         weights = new DeviceWeights(cuda, memory, staging, kernels, precision);
+        groups = new WeightGroups(memory, weights);
         products = new Products(cuda, memory);
         attention = new CudaAttention(cuda, memory, kernels, precision);
         rows = new RowOperations(kernels);
         pictures = new PictureOperations(kernels, memory, products, rows);
     }
 
-    /** Why there is no GPU to use here, in one sentence; null if there is one. Makes no context. */
+    private static boolean needsCudnn(Precision precision, boolean noCudnn) {
+        return precision == Precision.BF16 && !noCudnn;
+    }
+
+    /** Why there is no GPU to use here in bf16, in one sentence; null if there is one. Makes no context. */
     public static String unavailable() {
+        return unavailable(Precision.BF16, false);
+    }
+
+    /** Why there is no GPU to use here in that way, in one sentence; null if there is one. Makes no context. */
+    public static String unavailable(Precision precision, boolean noCudnn) {
         try {
-            Cuda.select();
+            Cuda.select(needsCudnn(precision, noCudnn));
             return null;
         } catch (CudaUnavailableException | CudaException e) {
             return e.getMessage();
@@ -103,6 +123,17 @@ public final class CudaOps implements Ops {
     public Tensor weight(Tensor mapped) {
         cuda.requireOwner();
         return weights.weight(mapped);
+    }
+
+    @Override
+    public WeightGroup weightGroup(String name, long mostElements, Runnable load) {
+        cuda.requireOwner();
+        return groups.load(name, mostElements, load);
+    }
+
+    @Override
+    public long freeBytes() {
+        return memory.freeBytes() + groups.spareBytes();
     }
 
     @Override

@@ -25,6 +25,11 @@ final class CudaStorage implements Storage {
         return address;
     }
 
+    /** As {@link #address}, also of freed memory. */
+    long rawAddress() {
+        return address;
+    }
+
     void free(String by) {
         freedBy = by;
     }
