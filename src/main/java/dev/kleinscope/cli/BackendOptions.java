@@ -5,6 +5,7 @@ import dev.kleinscope.backend.cuda.CudaOps;
 import dev.kleinscope.backend.cuda.CudaUnavailableException;
 import dev.kleinscope.backend.cuda.Precision;
 import dev.kleinscope.backend.reference.ReferenceOps;
+import dev.kleinscope.bindings.cuda.NativeLibs;
 import dev.kleinscope.ops.Ops;
 import java.util.Locale;
 import picocli.CommandLine.Option;
@@ -27,7 +28,12 @@ final class BackendOptions {
                     + "libraries can be used, else cpu; reference is plain loops, for checking.")
     private Backend backend;
 
+    @Option(names = "--no-cudnn", description = "Compute attention and convolutions on a GPU by our own kernels, more slowly, where "
+            + "cuDNN is not installed.")
+    private boolean noCudnn;
+
     private Backend used;
+    private String whyNoGpu;
     private Precision arithmetic = Precision.F32;
 
     /** Opens it, in bf16 on a GPU; the caller closes it. @throws UnavailableException if it is not to be had here */
@@ -44,11 +50,12 @@ final class BackendOptions {
     Ops open(Precision precision) {
         used = backend;
         if (backend == Backend.AUTO) {
-            used = CudaOps.unavailable() == null ? Backend.CUDA : Backend.CPU;
+            whyNoGpu = CudaOps.unavailable(precision == null ? Precision.BF16 : precision, noCudnn);
+            used = whyNoGpu == null ? Backend.CUDA : Backend.CPU;
         }
         if (used != Backend.CUDA && precision == Precision.BF16) {
             throw new UserInputException("--precision bf16 needs --backend cuda, but " + used + " was "
-                    + (backend == Backend.AUTO ? "found: " + CudaOps.unavailable() : "chosen"));
+                    + (backend == Backend.AUTO ? "found: " + whyNoGpu : "chosen"));
         }
         return switch (used) {
             case CUDA -> {
@@ -60,12 +67,17 @@ final class BackendOptions {
         };
     }
 
-    private static Ops openCuda(Precision precision) {
+    private Ops openCuda(Precision precision) {
         try {
-            return new CudaOps(precision);
+            return new CudaOps(precision, noCudnn);
         } catch (CudaUnavailableException e) {
             throw new UnavailableException("--backend cuda cannot be used here: " + e.getMessage());
         }
+    }
+
+    /** What the run computes on, for people: also that a machine's GPU is left idle, and why. */
+    String describe(Ops ops) {
+        return ops.describe() + (whyNoGpu == null || !NativeLibs.isAvailable("cuda-driver") ? "" : " (not on the GPU: " + whyNoGpu + ")");
     }
 
     /** Takes up what an image's metadata recorded, unless the user chose. */

@@ -97,7 +97,7 @@ final class ValidateCommand implements Callable<Integer> {
         try (Ops ops = backend.open(precision); Klein klein = new Klein(files, ops);
                 Progress progress = console.progress("validate", cases.size())) {
             if (!output.json()) {
-                console.result("backend " + ops.describe());
+                console.result("backend " + backend.describe(ops));
                 console.result("precision " + precision + "; tolerance, relative L2: "
                         + (rtol != null ? rtol + " (--rtol)" : tolerances()));
             }

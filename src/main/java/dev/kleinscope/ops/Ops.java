@@ -69,6 +69,23 @@ public interface Ops extends AutoCloseable {
         return mapped.stream().map(this::weight).toList();
     }
 
+    /**
+     * Makes a model whose weights can be given back before this closes.
+     *
+     * @param name of the model, in messages
+     * @param mostElements how many numbers its weights are at most
+     * @param load makes it; the weights that it asks for meanwhile are the group's
+     */
+    default WeightGroup weightGroup(String name, long mostElements, Runnable load) {
+        load.run();
+        return WeightGroup.MAPPED;
+    }
+
+    /** Memory in bytes that activations could take here; {@link Long#MAX_VALUE} where nobody counts it. */
+    default long freeBytes() {
+        return Long.MAX_VALUE;
+    }
+
     /** {@code out[.., o] = sum_i x[.., i] weight[o, i] + bias[o]}. */
     void linear(Tensor x, Linear layer, Tensor out);
 

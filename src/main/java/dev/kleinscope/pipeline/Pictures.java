@@ -12,12 +12,18 @@ public final class Pictures {
     /** Enough for 1024x1024 as a whole. */
     public static final long DEFAULT_BUDGET_BYTES = 3L << 30;
 
+    /** What a GPU's libraries take beside activations. */
+    private static final long SPARE_BYTES = 256L << 20;
+
     private final Ops ops;
     private final Vae vae;
     private final long budgetBytes;
     private final LatentPictures latents;
 
-    /** @param budgetBytes working memory a decode may take before it is done in tiles */
+    /**
+     * @param budgetBytes working memory a decode may take before it is done in tiles; where the backend has less, that is what it may
+     *     take
+     */
     public Pictures(Ops ops, Vae vae, long budgetBytes) {
         this.ops = ops;
         this.vae = vae;
@@ -33,7 +39,17 @@ public final class Pictures {
         int height = (int) normalised.shape().dim(2);
         int width = (int) normalised.shape().dim(3);
         HostTensor input = latents.fromTokens(Latents.pack(normalised), height, width);
-        return Planes.unit(new VaeDecoding(ops, vae, budgetBytes).decode(input));
+        return Planes.unit(new VaeDecoding(ops, vae, budget(input)).decode(input));
+    }
+
+    /** What is short even for the smallest tiles is for the backend to tell, which knows what else takes its memory. */
+    private long budget(HostTensor input) {
+        long free = ops.freeBytes() - SPARE_BYTES;
+        if (free >= budgetBytes) {
+            return budgetBytes;
+        }
+        long least = TilePlan.leastBytes(vae.config(), (int) input.shape().dim(1), (int) input.shape().dim(2));
+        return Math.min(budgetBytes, Math.max(free, least));
     }
 
     /**

@@ -1,6 +1,5 @@
 package dev.kleinscope.backend.cuda;
 
-import dev.kleinscope.bindings.cuda.NativeLibs;
 import dev.kleinscope.tensor.Tensor;
 
 /**
@@ -18,12 +17,12 @@ final class CudaAttention implements AutoCloseable {
 
     CudaAttention(Cuda cuda, DeviceMemory memory, Kernels kernels, Precision precision) {
         this.kernels = kernels;
-        cudnn = precision == Precision.BF16 && NativeLibs.isAvailable("cudnn") ? new CudnnAttention(cuda, memory) : null;
+        cudnn = precision == Precision.BF16 && cuda.cudnn() ? new CudnnAttention(cuda, memory) : null;
     }
 
     /** What computes it, for people; in f32 that is our kernel by choice. */
     String describe() {
-        return cudnn != null ? cudnn.describe() : "our kernel" + (NativeLibs.isAvailable("cudnn") ? "" : ", without cuDNN");
+        return cudnn != null ? cudnn.describe() : "our kernel";
     }
 
     /** @param valid device address of the number of keys of each batch element, or 0 for all */

@@ -11,6 +11,7 @@ import dev.kleinscope.ops.Ops;
 import dev.kleinscope.ops.Repeated;
 import dev.kleinscope.ops.Rope;
 import dev.kleinscope.ops.RunInterruptedException;
+import dev.kleinscope.ops.WeightGroup;
 import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
@@ -41,6 +42,7 @@ public final class CudaOps implements Ops {
     private final CudaFrames frames;
     private final Kernels kernels;
     private final DeviceWeights weights;
+    private final WeightGroups groups;
     private final Products products;
     private final CudaAttention attention;
     private final RowOperations rows;
@@ -49,10 +51,18 @@ public final class CudaOps implements Ops {
     private final Recordings recordings;
     private final Downloads downloads;
 
-    /** @throws CudaUnavailableException with the reason, in one sentence */
+    /** With cuDNN in bf16. @throws CudaUnavailableException with the reason, in one sentence */
     public CudaOps(Precision precision) {
+        this(precision, false);
+    }
+
+    /**
+     * @param noCudnn whether our own kernels take the place of cuDNN, which only bf16 uses
+     * @throws CudaUnavailableException with the reason, in one sentence
+     */
+    public CudaOps(Precision precision, boolean noCudnn) {
         this.precision = precision;
-        cuda = Cuda.open();
+        cuda = Cuda.open(needsCudnn(precision, noCudnn));
         memory = new DeviceMemory(cuda);
         staging = new Staging(cuda);
         frames = new CudaFrames(cuda, memory, staging);
@@ -63,19 +73,25 @@ public final class CudaOps implements Ops {
         rows = new RowOperations(kernels, Rounding.OURS);
         reductions = new Reductions(kernels, memory);
         pictures = new PictureOperations(kernels, memory, products, rows);
-        recordings = RECORDS ? new Recordings(cuda, memory, frames, rows) : null;
+        recordings = new Recordings(cuda, memory, frames, rows);
+        memory.relieveBy(recordings::clear);
+        groups = new WeightGroups(memory, weights, recordings::clear);
         downloads = new Downloads(cuda);
-        memory.reclaimBy(() -> {
-            if (recordings != null) {
-                recordings.clear();
-            }
-        });
     }
 
-    /** Why there is no GPU to use here, in one sentence; null if there is one. Makes no context. */
+    private static boolean needsCudnn(Precision precision, boolean noCudnn) {
+        return precision == Precision.BF16 && !noCudnn;
+    }
+
+    /** Why there is no GPU to use here in bf16, in one sentence; null if there is one. Makes no context. */
     public static String unavailable() {
+        return unavailable(Precision.BF16, false);
+    }
+
+    /** Why there is no GPU to use here in that way, in one sentence; null if there is one. Makes no context. */
+    public static String unavailable(Precision precision, boolean noCudnn) {
         try {
-            Cuda.select();
+            Cuda.select(needsCudnn(precision, noCudnn));
             return null;
         } catch (CudaUnavailableException | CudaException e) {
             return e.getMessage();
@@ -103,7 +119,7 @@ public final class CudaOps implements Ops {
     @Override
     public Tensor repeat(Object key, List<Tensor> inputs, Repeated.Watcher watcher, Repeated body) {
         requireGoing();
-        return recordings == null ? body.run(inputs, watcher) : recordings.run(key, inputs, watcher, body);
+        return RECORDS ? recordings.run(key, inputs, watcher, body) : body.run(inputs, watcher);
     }
 
     /** Pinned. */
@@ -163,6 +179,17 @@ public final class CudaOps implements Ops {
         } else {
             Ops.super.linear(x, layers, out);
         }
+    }
+
+    @Override
+    public WeightGroup weightGroup(String name, long mostElements, Runnable load) {
+        cuda.requireOwner();
+        return groups.load(name, mostElements, load);
+    }
+
+    @Override
+    public long freeBytes() {
+        return memory.freeBytes() + groups.spareBytes();
     }
 
     @Override
@@ -442,9 +469,7 @@ public final class CudaOps implements Ops {
     public void close() {
         frames.close();
         finish();
-        if (recordings != null) {
-            recordings.clear();
-        }
+        recordings.clear();
         downloads.close();
         attention.close();
         products.close();

@@ -27,6 +27,11 @@ final class CudaStorage implements Storage {
         return address;
     }
 
+    /** As {@link #address}, also of freed memory. */
+    long rawAddress() {
+        return address;
+    }
+
     /** @return an event to wait for before the memory is written again, or null */
     MemorySegment free(String by) {
         freedBy = by;

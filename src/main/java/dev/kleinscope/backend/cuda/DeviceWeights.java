@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * Weights on the device, uploaded once each, or drawn there if nothing stores them. Vectors become f32; matrices and kernels f32 or
@@ -87,6 +88,26 @@ final class DeviceWeights {
     Tensor convolution(Tensor mapped) {
         OpShapes.convWeight(mapped);
         return convolutions.computeIfAbsent(mapped, this::uploadConvolution);
+    }
+
+    /** What so many elements of matrices take. */
+    long bytes(long elements) {
+        return matrices.bytes(elements);
+    }
+
+    /** Forgets weights whose memory is about to be freed. @param by who frees it */
+    void forget(Set<Long> addresses, String by) {
+        for (Map<Tensor, Tensor> weights : List.of(uploaded, convolutions)) {
+            weights.values().removeIf(weight -> {
+                CudaStorage storage = (CudaStorage) weight.storage();
+                boolean gone = addresses.contains(storage.rawAddress());
+                if (gone) {
+                    storage.free(by);
+                }
+                return gone;
+            });
+        }
+        tables.values().removeIf(addresses::contains);
     }
 
     private Tensor upload(Tensor mapped) {

@@ -5,7 +5,6 @@ import dev.kleinscope.ops.Repeated;
 import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Tensor;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -102,10 +101,10 @@ final class Recordings {
         recordings.remove(key).free();
     }
 
-    /** Frees all recordings but one that is in use; what recurs is recorded anew. */
-    void clear() {
-        if (!busy) {
-            new ArrayList<>(recordings.keySet()).forEach(this::forget);
-        }
+    /** Frees all recordings, unless one is in use; what recurs is recorded anew. @return whether there were any */
+    boolean clear() {
+        List<Key> ended = busy ? List.of() : List.copyOf(recordings.keySet());
+        ended.forEach(this::forget);
+        return !ended.isEmpty();
     }
 }

@@ -97,8 +97,7 @@ final class DoubleBlock {
             probes.at(points.toV(), qkv.slice(2, 2 * hidden, 3 * hidden));
             probes.side(points.normQ(), () -> perHead(ops.rmsNorm(q, normQ, eps)));
             probes.side(points.normK(), () -> perHead(ops.rmsNorm(k, normK, eps)));
-            ops.rmsNormRope(q, normQ, eps, rope, qOut);
-            ops.rmsNormRope(k, normK, eps, rope, kOut);
+            ops.rmsNormRope(q, k, normQ, normK, eps, rope, qOut, kOut);
         }
 
         /** Add the attention's and the MLP's result to the stream. */

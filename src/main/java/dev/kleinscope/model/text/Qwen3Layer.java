@@ -48,8 +48,9 @@ final class Qwen3Layer {
         try (Frame frame = ops.frame()) {
             Tensor h = ops.rmsNorm(x, inputNorm, eps);
             Tensor qkv = ops.linear(h, qkvProj);
-            Tensor q = ops.rmsNormRope(qkv.slice(2, 0, qDim), qNorm, eps, rope);
-            Tensor k = ops.rmsNormRope(qkv.slice(2, qDim, qDim + kvDim), kNorm, eps, rope);
+            Tensor q = ops.alloc(x.shape().withLast(qDim));
+            Tensor k = ops.alloc(x.shape().withLast(kvDim));
+            ops.rmsNormRope(qkv.slice(2, 0, qDim), qkv.slice(2, qDim, qDim + kvDim), qNorm, kNorm, eps, rope, q, k);
             Tensor v = qkv.slice(2, qDim + kvDim, qDim + 2 * kvDim);
             Tensor attn = ops.attention(q, k, v, config.heads(), config.kvHeads(), mask);
             Tensor mid = ops.addScaled(x, ops.linear(attn, oProj), 1);

@@ -2,6 +2,8 @@ package dev.kleinscope.backend.cuda;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -10,6 +12,7 @@ import dev.kleinscope.ops.Conv2d;
 import dev.kleinscope.ops.Frame;
 import dev.kleinscope.ops.Linear;
 import dev.kleinscope.tensor.BFloat16;
+import dev.kleinscope.ops.WeightGroup;
 import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.Difference;
 import dev.kleinscope.tensor.DrawnStorage;
@@ -17,6 +20,7 @@ import dev.kleinscope.tensor.HostStorage;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Tensor;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicReference;
@@ -58,6 +62,27 @@ class CudaOpsTest {
             String message = assertThrows(CudaUnavailableException.class, () -> ops.alloc(shape)).getMessage();
             assertTrue(message.contains("4096.0 GiB") && message.contains("--size"), message);
             assertEquals(3, ops.input(normal(3)).toHost().values().length);
+        }
+    }
+
+    @Test
+    void theWeightsOfAGroupGoBackToTheDriver() {
+        Tensor matrix = Tensor.of("w", DType.F32, Shape.of(1 << 13, 1 << 13), new HostStorage(Arena.ofAuto().allocate(256L << 20, 64)));
+        try (CudaOps ops = new CudaOps(Precision.F32)) {
+            Tensor[] weight = new Tensor[1];
+            ops.weight(weight(8, 8));
+            long before = ops.freeBytes();
+            WeightGroup group = ops.weightGroup("a model", 1L << 26, () -> weight[0] = ops.weight(matrix));
+            long during = ops.freeBytes();
+            assertSame(weight[0], ops.weight(matrix));
+            group.close();
+            long after = ops.freeBytes();
+            System.out.printf("free: %d MiB, %d MiB with 256 MiB of weights, %d MiB without%n", before >> 20, during >> 20, after >> 20);
+            assertEquals(256 << 20, before - during);
+            assertEquals(before, after);
+            assertFalse(group.hold());
+            assertTrue(assertThrows(IllegalStateException.class, weight[0]::toHost).getMessage().contains("the end of a model"));
+            assertEquals(1 << 13, ops.weight(matrix).dim(0));
         }
     }
 

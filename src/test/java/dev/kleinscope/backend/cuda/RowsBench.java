@@ -18,7 +18,7 @@ final class RowsBench {
     private static final int REPEATS = 7;
     private static final long BYTES_OF_SETS = 300L << 20;
 
-    private final Cuda cuda = Cuda.open();
+    private final Cuda cuda = Cuda.open(false);
     private final DeviceMemory memory = new DeviceMemory(cuda);
     private final Staging staging = new Staging(cuda);
     private final Kernels kernels = new Kernels(cuda);

@@ -16,7 +16,7 @@ final class UploadBench {
     }
 
     public static void main(String[] args) throws IOException {
-        try (Cuda cuda = Cuda.open(); DeviceMemory memory = new DeviceMemory(cuda)) {
+        try (Cuda cuda = Cuda.open(false); DeviceMemory memory = new DeviceMemory(cuda)) {
             long target = memory.keep(PIECE_BYTES, "the target");
             for (int threads : new int[] {1, 8, 1, 2, 4, 6, 8, 12, 16}) {
                 long opened = System.nanoTime();
