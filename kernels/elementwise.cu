@@ -14,7 +14,7 @@ __device__ __forceinline__ float apply(int op, float x, float y, float g, float 
         case COPY: r = x; break;
         case SILU: r = silu_of(x, fast && !steps); break;
         case SWIGLU: r = rounded(silu_of(x, fast && !steps), steps) * y; break;
-        case ADD_SCALED: r = steps ? x + rounded(scale * y, 1) : fmaf(scale, y, x); break;
+        case ADD_SCALED: r = steps ? rounded(x, 1) + rounded(scale * y, 1) : fmaf(scale, y, x); break;
         case LERP: r = steps ? x + rounded(scale * rounded(y - x, 1), 1) : fmaf(scale, y - x, x); break;
         case GELU_ERF: r = 0.5f * x * erfcf(-x * 0.70710678118654752f); break;
         case GELU_QUICK: r = x / (1.0f + expf(-1.702f * x)); break;

@@ -287,6 +287,9 @@ final class BenchCommand implements Callable<Integer> {
             json.put("backend", backend.name());
             json.put("device", describe);
             json.put("precision", backend.precision());
+            if (backend.compat() != null) {
+                json.put("compat", backend.compat());
+            }
             json.put("processors", Runtime.getRuntime().availableProcessors());
             Map<String, String> versions = new LinkedHashMap<>();
             if (backend.name().equals("cuda")) {

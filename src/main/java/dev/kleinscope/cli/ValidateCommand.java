@@ -189,6 +189,9 @@ final class ValidateCommand implements Callable<Integer> {
             json.put("model", model.name());
             json.put("backend", backend.name());
             json.put("precision", precision.toString());
+            if (backend.compat() != null) {
+                json.put("compat", backend.compat());
+            }
             json.put("passed", passed);
             json.put("failed", outcomes.size() - passed - errors);
             json.put("errors", errors);

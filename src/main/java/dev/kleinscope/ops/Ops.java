@@ -52,6 +52,11 @@ public interface Ops extends AutoCloseable {
     default void finish() {
     }
 
+    /** A number that a model is given, such as a timestep, as this backend's arithmetic keeps it. */
+    default float scalar(float value) {
+        return value;
+    }
+
     /** An activation of undefined content in the innermost frame. */
     Tensor alloc(Shape shape);
 

@@ -66,7 +66,7 @@ public record Denoising(int steps, double guidance, boolean distilled) {
                 try (Frame _ = ops.frame()) {
                     Tensor x = ops.input(latents);
                     Tensor tokens = references.isEmpty() ? x : ops.input(withReferences(latents, references));
-                    float[] t = repeat(schedule.timestep(step) / 1000f, latents);
+                    float[] t = repeat(ops.scalar(ops.scalar(schedule.timestep(step)) / 1000f), latents);
                     float[] g = dit.config().guidanceEmbeds() ? repeat((float) guidance, latents) : null;
                     Tensor v = dit.forward(ops, tokens, cond, t, g, txtIds, imgIds, rope, probes(observer, step, Pass.COND));
                     done(observer, step, Pass.COND);

@@ -47,4 +47,13 @@ class BackendOptionsTest {
         assertTrue(err.toString().contains("--precision bf16 needs --backend cuda"), err.toString());
         assertFalse(out.toString().contains("pass"), out.toString());
     }
+
+    @Test
+    void diffusersRoundingIsRefusedWhereNothingIsRoundedToBf16() {
+        assertEquals(ExitCodes.BAD_INPUT, validate("--backend", "cpu", "--compat", "diffusers"), out + "\n" + err);
+        assertTrue(err.toString().contains("--compat diffusers needs --backend cuda, but cpu was chosen"), err.toString());
+        assertEquals(ExitCodes.BAD_INPUT, validate("--backend", "cuda", "--precision", "f32", "--compat", "diffusers"), out + "\n" + err);
+        assertTrue(err.toString().contains("f32 was chosen: add --precision bf16"), err.toString());
+        assertFalse(out.toString().contains("pass"), out.toString());
+    }
 }

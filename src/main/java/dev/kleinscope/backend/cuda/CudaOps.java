@@ -12,6 +12,7 @@ import dev.kleinscope.ops.Repeated;
 import dev.kleinscope.ops.Rope;
 import dev.kleinscope.ops.RunInterruptedException;
 import dev.kleinscope.ops.WeightGroup;
+import dev.kleinscope.tensor.BFloat16;
 import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
@@ -36,6 +37,7 @@ public final class CudaOps implements Ops {
     private static final boolean RECORDS = !"false".equals(System.getProperty("kleinscope.cuda.graphs"));
 
     private final Precision precision;
+    private final Rounding rounding;
     private final Cuda cuda;
     private final DeviceMemory memory;
     private final Staging staging;
@@ -53,15 +55,20 @@ public final class CudaOps implements Ops {
 
     /** With cuDNN in bf16. @throws CudaUnavailableException with the reason, in one sentence */
     public CudaOps(Precision precision) {
-        this(precision, false);
+        this(precision, false, Rounding.OURS);
     }
 
     /**
      * @param noCudnn whether our own kernels take the place of cuDNN, which only bf16 uses
+     * @param rounding where bf16 rounds; OURS in f32
      * @throws CudaUnavailableException with the reason, in one sentence
      */
-    public CudaOps(Precision precision, boolean noCudnn) {
+    public CudaOps(Precision precision, boolean noCudnn, Rounding rounding) {
+        if (precision == Precision.F32 && rounding != Rounding.OURS) {
+            throw new IllegalArgumentException("rounding as " + rounding + " is of bf16, found " + precision);
+        }
         this.precision = precision;
+        this.rounding = rounding;
         cuda = Cuda.open(needsCudnn(precision, noCudnn));
         memory = new DeviceMemory(cuda);
         staging = new Staging(cuda);
@@ -70,7 +77,7 @@ public final class CudaOps implements Ops {
         weights = new DeviceWeights(cuda, memory, staging, kernels, precision);
         products = new Products(cuda, memory);
         attention = new CudaAttention(cuda, memory, kernels, precision);
-        rows = new RowOperations(kernels, Rounding.OURS);
+        rows = new RowOperations(kernels, rounding);
         reductions = new Reductions(kernels, memory);
         pictures = new PictureOperations(kernels, memory, products, rows);
         recordings = new Recordings(cuda, memory, frames, rows);
@@ -102,7 +109,7 @@ public final class CudaOps implements Ops {
 
     @Override
     public String describe() {
-        return "cuda: " + cuda.name() + ", " + precision + ", attention by " + attention.describe();
+        return "cuda: " + cuda.name() + ", " + precision + (rounding == Rounding.OURS ? "" : " rounded as " + rounding + " does") + ", attention by " + attention.describe();
     }
 
     /** Bytes on the device that weights hold. */
@@ -143,6 +150,11 @@ public final class CudaOps implements Ops {
     @Override
     public Frame frame() {
         return frames.open();
+    }
+
+    @Override
+    public float scalar(float value) {
+        return rounding == Rounding.DIFFUSERS ? BFloat16.round(value) : value;
     }
 
     @Override
@@ -368,10 +380,10 @@ public final class CudaOps implements Ops {
         }
     }
 
-    /** In f32: the residual stream that begins here is a sum over all layers, and bf16 would round each of its steps. */
+    /** In f32: the residual stream that begins here is a sum over all layers, and bf16 would round each of its steps, as diffusers does. */
     @Override
     public Tensor embedding(Tensor table, int[] ids, Shape shape) {
-        Tensor out = frames.alloc(shape, DType.F32);
+        Tensor out = frames.alloc(shape, rounding == Rounding.DIFFUSERS ? DType.BF16 : DType.F32);
         embedding(table, ids, out);
         return out;
     }

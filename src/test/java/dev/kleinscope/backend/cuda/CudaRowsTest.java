@@ -9,6 +9,7 @@ import dev.kleinscope.ops.Frame;
 import dev.kleinscope.ops.Linear;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.ops.Rope;
+import dev.kleinscope.tensor.BFloat16;
 import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.Difference;
 import dev.kleinscope.tensor.HostStorage;
@@ -102,6 +103,57 @@ class CudaRowsTest {
     void siluOfExtremesDoesNotOverflow() {
         HostTensor x = HostTensor.of("x", new float[] {-1e30f, -200, -88, -50, 0, 50, 200, 1e30f}, 1, 1, 8);
         check("silu", (ops, in, out) -> ops.silu(in[0], out), x);
+    }
+
+    @Test
+    void roundingAsDiffusersDoesRoundsEachStep() {
+        for (int width : new int[] {64, 3072, 100}) {
+            HostTensor x = bf16(normal(1, 9, width));
+            HostTensor y = bf16(normal(1, 9, width));
+            HostTensor gate = bf16(normal(1, width));
+            stepwise("gatedResidual", x, y, (ops, in, out) -> ops.gatedResidual(in[0], ops.input(gate), in[1], out),
+                    i -> r(x.values()[i] + r(gate.values()[i % width] * y.values()[i])));
+            stepwise("swiglu", x, y, (ops, in, out) -> ops.swiglu(in[0], in[1], out),
+                    i -> r(r(x.values()[i] / (1 + Math.exp(-x.values()[i]))) * y.values()[i]));
+            stepwise("addScaled", x, y, (ops, in, out) -> ops.addScaled(in[0], in[1], -0.3, out),
+                    i -> r(x.values()[i] + r(-0.3f * y.values()[i])));
+            stepwise("lerp", x, y, (ops, in, out) -> ops.lerp(in[0], in[1], 4, out),
+                    i -> r(x.values()[i] + r(4 * r(y.values()[i] - x.values()[i]))));
+            double[] n = normalized(x);
+            stepwise("layerNormModulate", x, y, (ops, in, out) -> ops.layerNormModulate(in[0], ops.input(gate), ops.input(gate), 1e-6, out),
+                    i -> r(r(r(1 + gate.values()[i % width]) * r(n[i])) + gate.values()[i % width]));
+        }
+    }
+
+    private static double[] normalized(HostTensor x) {
+        try (ReferenceOps reference = new ReferenceOps(); Frame _ = reference.frame()) {
+            float[] values = reference.layerNorm(reference.input(x), 1e-6).toHost().values();
+            double[] result = new double[values.length];
+            Arrays.setAll(result, i -> values[i]);
+            return result;
+        }
+    }
+
+    /** Nearly all bits are those of {@code expected}; a value that is rounded once more or less would differ in many. */
+    private static void stepwise(String label, HostTensor x, HostTensor y, Op op, java.util.function.IntToDoubleFunction expected) {
+        try (CudaOps ops = new CudaOps(Precision.BF16, false, Rounding.DIFFUSERS); Frame _ = ops.frame()) {
+            Tensor out = ops.alloc(x.shape());
+            op.apply(ops, new Tensor[] {placed(ops, x, true), placed(ops, y, true)}, out);
+            float[] found = out.toHost().values();
+            int other = 0;
+            for (int i = 0; i < found.length; i++) {
+                other += found[i] == expected.applyAsDouble(i) ? 0 : 1;
+            }
+            assertTrue(other <= found.length / 500, label + " " + x.shape() + ": " + other + " of " + found.length + " bits differ");
+        }
+    }
+
+    private static float r(double value) {
+        return BFloat16.round((float) value);
+    }
+
+    private static HostTensor bf16(HostTensor values) {
+        return each(values, value -> BFloat16.round((float) value));
     }
 
     @Test
