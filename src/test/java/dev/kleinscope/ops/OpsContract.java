@@ -18,6 +18,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -396,6 +397,21 @@ public abstract class OpsContract {
         attention(3, 50, 6, 1, 16, AttentionMask.NONE);
         attention(50, 3, 2, 2, 20, AttentionMask.NONE);
         attention(90, 700, 1, 1, 300, AttentionMask.NONE);
+    }
+
+    @Test
+    void attentionMatchesAroundSixtyFourTokensAndForManyBatches() {
+        AttentionMask mask = new AttentionMask(true, new long[] {300, 37});
+        attention(1, 1, 2, 2, 64, mask);
+        attention(63, 63, 3, 3, 40, mask);
+        attention(64, 64, 2, 1, 8, new AttentionMask(true, new long[] {64, 1}));
+        attention(65, 65, 4, 1, 96, mask);
+        attention(257, 257, 2, 2, 8, mask);
+        attention(129, 257, 2, 1, 64, new AttentionMask(false, new long[] {128, 257}));
+        HostTensor q = normal(19, 3, 16);
+        AttentionMask many = new AttentionMask(false, IntStream.range(0, 19).mapToLong(batch -> batch % 7).toArray());
+        check("attention on 19 batches", q.shape(), (on, in, out) -> on.attention(in[0], in[1], in[1], 2, 2, many, out), q,
+                normal(19, 5, 16));
     }
 
     private void attention(int queries, int keys, int heads, int kvHeads, int headDim, AttentionMask mask) {

@@ -306,17 +306,7 @@ public final class CudaOps implements Ops {
     public void attention(Tensor q, Tensor k, Tensor v, long heads, long kvHeads, AttentionMask mask, Tensor out) {
         requireGoing();
         OpShapes.attention(q, k, v, heads, kvHeads, mask, out);
-        try (Frame _ = frames.open()) {
-            long valid = 0;
-            if (mask.validKeys() != null) {
-                int[] counts = new int[mask.validKeys().length];
-                for (int i = 0; i < counts.length; i++) {
-                    counts[i] = Math.toIntExact(Math.min(mask.validKeys()[i], k.dim(1)));
-                }
-                valid = integers(counts);
-            }
-            attention.attend(q, k, v, heads, kvHeads, mask.causal(), valid, out);
-        }
+        attention.attend(q, k, v, heads, kvHeads, mask, out);
     }
 
     @Override

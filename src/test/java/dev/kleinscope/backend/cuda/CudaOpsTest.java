@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.kleinscope.backend.reference.ReferenceOps;
 import dev.kleinscope.ops.AttentionMask;
 import dev.kleinscope.ops.Conv2d;
 import dev.kleinscope.ops.Frame;
@@ -22,6 +23,7 @@ import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.BeforeAll;
@@ -29,6 +31,9 @@ import org.junit.jupiter.api.Test;
 
 /** Needs a GPU; {@link CudaContractRun} runs it without JUnit's engine. */
 class CudaOpsTest {
+
+    /** Tokens from which on two pairs of heads are left to cuDNN. */
+    private static final int LARGE = 1031;
 
     private final Random random = new Random(11);
 
@@ -103,8 +108,8 @@ class CudaOpsTest {
     }
 
     @Test
-    void attentionInBf16AgreesWithF32AlsoOnSlicesOfWiderRows() {
-        HostTensor qkv = normal(2, 77, 3 * 128);
+    void largeAttentionInBf16AgreesWithF32AlsoOnSlicesOfWiderRows() {
+        HostTensor qkv = normal(2, LARGE, 3 * 128);
         float[] expected;
         try (CudaOps ops = new CudaOps(Precision.F32); Frame _ = ops.frame()) {
             expected = attention(ops, ops.input(qkv));
@@ -121,7 +126,7 @@ class CudaOpsTest {
     }
 
     private static float[] attention(CudaOps ops, Tensor qkv) {
-        Tensor wide = ops.alloc(Shape.of(2, 77, 256));
+        Tensor wide = ops.alloc(Shape.of(2, LARGE, 256));
         Tensor out = wide.slice(2, 128, 256);
         ops.attention(qkv.slice(2, 0, 128), qkv.slice(2, 128, 256), qkv.slice(2, 256, 384), 2, 2, AttentionMask.NONE, out);
         return out.toHost().values();
@@ -148,6 +153,55 @@ class CudaOpsTest {
             Tensor kernel = Tensor.of("kernel", DType.BF16, Shape.of(3, 2, 1, 1), DrawnStorage.of(table, 5));
             assertArrayEquals(kernel.toHost().values(), ops.convWeight(kernel).toHost().values(), "a kernel of one pixel");
         }
+    }
+
+    void attentionInBf16AgreesWithTheReferenceForEveryMaskHeadAndPlacement() {
+        AttentionMask[] masks = {AttentionMask.NONE, new AttentionMask(true, null), new AttentionMask(true, new long[] {37, 0}),
+            new AttentionMask(false, new long[] {11, 300})};
+        try (CudaOps ops = new CudaOps(Precision.BF16); ReferenceOps reference = new ReferenceOps()) {
+            for (int tokens : new int[] {1, 63, 65, 257}) {
+                for (int headDim : new int[] {8, 20, 40, 64, 96, 128}) {
+                    for (int i = 0; i < masks.length; i++) {
+                        // slices of wider rows: on 16 bytes, and beside them
+                        agrees(ops, reference, tokens, headDim, i % 2 + 1, masks[i], 8);
+                        agrees(ops, reference, tokens, headDim, 2 - i % 2, masks[i], 3);
+                    }
+                }
+            }
+        }
+    }
+
+    private void agrees(CudaOps ops, ReferenceOps reference, int tokens, int headDim, int kvHeads, AttentionMask mask, int offset) {
+        try (Frame _ = ops.frame(); Frame _ = reference.frame()) {
+            Tensor q = bf16(ops, tokens, 2 * headDim, offset);
+            Tensor k = bf16(ops, tokens, kvHeads * headDim, offset);
+            Tensor v = bf16(ops, tokens, kvHeads * headDim, offset);
+            Tensor wide = ops.alloc(Shape.of(2, tokens + 2, 2 * headDim + 16));
+            float[] sevens = new float[(int) wide.shape().elements()];
+            Arrays.fill(sevens, 7);
+            ops.copy(ops.input(HostTensor.of("sevens", sevens, wide.shape().dims())), wide);
+            Tensor out = wide.slice(1, 1, 1 + tokens).slice(2, offset, offset + 2 * headDim);
+            ops.attention(q, k, v, 2, kvHeads, mask, out);
+            float[] expected = reference.attention(reference.input(q.toHost()), reference.input(k.toHost()),
+                    reference.input(v.toHost()), 2, kvHeads, mask).toHost().values();
+            Difference difference = Difference.of(out.toHost().values(), expected);
+            String label = tokens + " tokens, 2/" + kvHeads + " heads of " + headDim + ", causal " + mask.causal() + ", valid "
+                    + Arrays.toString(mask.validKeys()) + ", from " + offset + ": " + difference;
+            assertTrue(difference.relativeL2() < 6e-3, label);
+            float[] around = wide.toHost().values();
+            for (int i = 0; i < around.length; i++) {
+                int column = i % (2 * headDim + 16) - offset;
+                int row = i / (2 * headDim + 16) % (tokens + 2) - 1;
+                assertTrue(around[i] == 7 || column >= 0 && column < 2 * headDim && row >= 0 && row < tokens, label + ", wrote at " + i);
+            }
+        }
+    }
+
+    /** Random values as a slice of wider rows. */
+    private Tensor bf16(CudaOps ops, int tokens, int channels, int offset) {
+        Tensor wide = ops.alloc(Shape.of(2, tokens, channels + 16));
+        ops.copy(ops.input(normal(2, tokens, channels + 16)), wide);
+        return wide.slice(2, offset, offset + channels);
     }
 
     @Test
