@@ -15,9 +15,11 @@ final class CudaAttention implements AutoCloseable {
 
     private final Kernels kernels;
     private final CudnnAttention cudnn;
+    private final ProductAttention large;
 
-    CudaAttention(Cuda cuda, DeviceMemory memory, Kernels kernels, Precision precision) {
+    CudaAttention(Cuda cuda, DeviceMemory memory, Kernels kernels, Products products, Precision precision) {
         this.kernels = kernels;
+        large = new ProductAttention(memory, kernels, products);
         cudnn = precision == Precision.BF16 && NativeLibs.isAvailable("cudnn") ? new CudnnAttention(cuda, memory) : null;
     }
 
@@ -32,6 +34,9 @@ final class CudaAttention implements AutoCloseable {
             return;
         }
         int headDim = Math.toIntExact(q.dim(2) / heads);
+        if (headDim > ProductAttention.LEAST_CHANNELS && !causal && valid == 0 && large.attend(q, k, v, heads, kvHeads, out)) {
+            return;
+        }
         for (int size : HEAD_SIZES) {
             if (headDim <= size) {
                 kernels.launch("attention.attention_" + size, Math.ceilDiv(q.dim(1), TILE), heads, q.dim(0), THREADS, View.of(q),

@@ -1,5 +1,6 @@
 package dev.kleinscope.backend.cuda;
 
+import dev.kleinscope.bindings.cuda.NativeLibs;
 import dev.kleinscope.ops.AttentionMask;
 import dev.kleinscope.ops.Conv2d;
 import dev.kleinscope.ops.Frame;
@@ -38,6 +39,7 @@ public final class CudaOps implements Ops {
     private final Products products;
     private final CudaAttention attention;
     private final RowOperations rows;
+    private final CudnnConvolution convolution;
     private final PictureOperations pictures;
 
     /** @throws CudaUnavailableException with the reason, in one sentence */
@@ -50,9 +52,11 @@ public final class CudaOps implements Ops {
         kernels = new Kernels(cuda);
         weights = new DeviceWeights(cuda, memory, staging, kernels, precision);
         products = new Products(cuda, memory);
-        attention = new CudaAttention(cuda, memory, kernels, precision);
+        attention = new CudaAttention(cuda, memory, kernels, products, precision);
         rows = new RowOperations(kernels);
-        pictures = new PictureOperations(kernels, memory, products, rows);
+        convolution = precision == Precision.BF16 && NativeLibs.isAvailable("cudnn") ? new CudnnConvolution(cuda, memory, kernels)
+                : null;
+        pictures = new PictureOperations(kernels, memory, products, rows, convolution);
     }
 
     /** Why there is no GPU to use here, in one sentence; null if there is one. Makes no context. */
@@ -298,7 +302,15 @@ public final class CudaOps implements Ops {
     public void conv2d(Tensor x, Conv2d layer, Tensor out) {
         requireGoing();
         OpShapes.conv2d(x, layer, out);
-        pictures.conv2d(x, layer, out);
+        pictures.conv2d(x, layer, null, out);
+    }
+
+    @Override
+    public void conv2dAdded(Tensor x, Conv2d layer, Tensor added, Tensor out) {
+        requireGoing();
+        OpShapes.conv2d(x, layer, out);
+        OpShapes.alike("conv2dAdded", out, added);
+        pictures.conv2d(x, layer, added, out);
     }
 
     /** In f32. */
@@ -348,6 +360,9 @@ public final class CudaOps implements Ops {
         frames.close();
         cuda.synchronize();
         attention.close();
+        if (convolution != null) {
+            convolution.close();
+        }
         products.close();
         kernels.close();
         memory.close();
