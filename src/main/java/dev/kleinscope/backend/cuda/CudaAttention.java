@@ -33,9 +33,11 @@ final class CudaAttention implements AutoCloseable {
 
     private final Kernels kernels;
     private final CudnnAttention cudnn;
+    private final ProductAttention large;
 
-    CudaAttention(Cuda cuda, DeviceMemory memory, Kernels kernels, Precision precision) {
+    CudaAttention(Cuda cuda, DeviceMemory memory, Kernels kernels, Products products, Precision precision) {
         this.kernels = kernels;
+        large = new ProductAttention(memory, kernels, products);
         cudnn = precision == Precision.BF16 && cuda.cudnn() ? new CudnnAttention(cuda, memory) : null;
     }
 
@@ -47,8 +49,12 @@ final class CudaAttention implements AutoCloseable {
     /** A query that sees no key gets zeros. */
     void attend(Tensor q, Tensor k, Tensor v, long heads, long kvHeads, AttentionMask mask, Tensor out) {
         boolean padded = mask.validKeys() != null && Arrays.stream(mask.validKeys()).anyMatch(valid -> valid < k.dim(1));
-        boolean large = q.dim(0) * q.dim(1) * q.dim(2) * k.dim(1) >= LARGE;
-        if (cudnn != null && large && !mask.causal() && !padded && cudnn.attend(q, k, v, heads, kvHeads, out)) {
+        boolean everything = !mask.causal() && !padded;
+        boolean much = q.dim(0) * q.dim(1) * q.dim(2) * k.dim(1) >= LARGE;
+        if (cudnn != null && much && everything && cudnn.attend(q, k, v, heads, kvHeads, out)) {
+            return;
+        }
+        if (everything && q.dim(2) / heads > ProductAttention.LEAST_CHANNELS && large.attend(q, k, v, heads, kvHeads, out)) {
             return;
         }
         if (q.dim(0) > MOST_BATCH) {

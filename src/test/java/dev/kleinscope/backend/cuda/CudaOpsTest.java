@@ -220,6 +220,94 @@ class CudaOpsTest {
     }
 
     @Test
+    void convolutionsInBf16AgreeWithF32() {
+        Conv2d.Padding around = Conv2d.Padding.around(1);
+        convolution(57, 61, 64, 72, 3, 1, around, true, true);
+        convolution(57, 61, 64, 72, 3, 1, around, false, true);
+        convolution(57, 61, 64, 72, 3, 1, around, true, false);
+        convolution(64, 62, 128, 64, 3, 2, new Conv2d.Padding(0, 0, 1, 1), true, false);
+        convolution(64, 63, 136, 48, 1, 1, Conv2d.Padding.NONE, true, true);
+        convolution(63, 65, 256, 3, 3, 1, around, true, false);
+        convolution(65, 63, 3, 128, 3, 1, around, true, false);
+        convolution(63, 61, 36, 100, 3, 1, around, true, true);
+        convolution(5, 7, 16, 8, 3, 1, around, true, true);
+        convolution(33, 29, 64, 64, 3, 1, new Conv2d.Padding(2, 0, 1, 3), false, false);
+        convolution(128, 128, 256, 256, 3, 1, around, true, true);
+    }
+
+    private void convolution(int height, int width, int in, int out, int size, int stride, Conv2d.Padding padding, boolean biased,
+            boolean onto) {
+        Tensor weight = scaled(1 / Math.sqrt(in * size * size), out, in, size, size);
+        Tensor bias = biased ? weight(out) : null;
+        HostTensor x = normal(2, height, width, in);
+        Conv2d shaped = new Conv2d(Tensor.of("w", DType.F32, Shape.of(out, size, size, in), weight.storage()), null, stride, padding);
+        HostTensor added = normal(shaped.outShape(x.shape()).dims());
+        agrees("conv2d " + x.shape() + " to " + added.shape() + " biased " + biased + " onto " + onto, (ops, inputs) -> {
+            Conv2d layer = new Conv2d(ops.convWeight(weight), bias == null ? null : ops.weight(bias), stride, padding);
+            return onto ? ops.conv2dAdded(inputs[0], layer, inputs[1]) : ops.conv2d(inputs[0], layer);
+        }, x, added);
+    }
+
+    @Test
+    void groupNormAndUpsamplingInBf16AgreeWithF32AlsoInsideLargerPictures() {
+        for (int[] sizes : new int[][] {{64, 32}, {128, 32}, {256, 32}, {512, 32}, {64, 64}, {48, 16}, {2056, 1}, {20, 4}}) {
+            Tensor weight = weight(sizes[0]);
+            Tensor bias = weight(sizes[0]);
+            HostTensor x = normal(2, 23, 19, sizes[0]);
+            for (boolean silu : new boolean[] {false, true}) {
+                agrees("groupNorm of " + x.shape() + " in " + sizes[1], (ops, inputs) -> ops.groupNorm(inputs[0],
+                        ops.weight(weight), ops.weight(bias), sizes[1], 1e-6, silu), x);
+                agrees("groupNorm inside " + x.shape() + " in " + sizes[1], (ops, inputs) -> {
+                    Tensor inside = inputs[0].slice(1, 3, 20).slice(2, 1, 18);
+                    return ops.upsampleNearest2x(ops.groupNorm(inside, ops.weight(weight), ops.weight(bias), sizes[1], 1e-6, silu));
+                }, x);
+            }
+        }
+    }
+
+    @Test
+    void attentionOfLargeHeadsInBf16AgreesWithF32() {
+        for (int[] sizes : new int[][] {{77, 77, 1, 1, 512}, {130, 37, 2, 1, 264}, {3, 1, 1, 1, 200}, {9000, 9001, 1, 1, 136}}) {
+            HostTensor q = normal(1, sizes[0], sizes[2] * sizes[4]);
+            HostTensor kv = normal(1, sizes[1], 2 * sizes[3] * sizes[4]);
+            long half = kv.shape().dim(2) / 2;
+            agrees("attention " + Arrays.toString(sizes), (ops, inputs) -> ops.attention(inputs[0],
+                    inputs[1].slice(2, 0, half), inputs[1].slice(2, half, 2 * half), sizes[2], sizes[3], AttentionMask.NONE), q, kv);
+        }
+    }
+
+    private interface Computation {
+        Tensor of(CudaOps ops, Tensor[] inputs);
+    }
+
+    /** In bf16, of inputs rounded to it, as in f32 up to some roundings; and the same bits twice. */
+    private static void agrees(String label, Computation computation, HostTensor... inputs) {
+        float[] expected;
+        try (CudaOps ops = new CudaOps(Precision.F32); Frame _ = ops.frame()) {
+            expected = computation.of(ops, Arrays.stream(inputs).map(ops::input).toArray(Tensor[]::new)).toHost().values();
+        }
+        try (CudaOps ops = new CudaOps(Precision.BF16); Frame _ = ops.frame()) {
+            Tensor[] rounded = Arrays.stream(inputs).map(input -> {
+                Tensor tensor = ops.alloc(input.shape());
+                ops.copy(ops.input(input), tensor);
+                return tensor;
+            }).toArray(Tensor[]::new);
+            float[] found = computation.of(ops, rounded).toHost().values();
+            Difference difference = Difference.of(found, expected);
+            assertTrue(difference.relativeL2() < 8e-3, label + ": " + difference);
+            assertArrayEquals(found, computation.of(ops, rounded).toHost().values(), label + ": a second run");
+        }
+    }
+
+    private Tensor scaled(double factor, long... dims) {
+        float[] values = normal(dims).values();
+        for (int i = 0; i < values.length; i++) {
+            values[i] *= (float) factor;
+        }
+        return Tensor.of("w", DType.F32, new Shape(dims), new HostStorage(MemorySegment.ofArray(values)));
+    }
+
+    @Test
     void aFreedTensorSaysWhatFreedIt() {
         try (CudaOps ops = new CudaOps(Precision.F32)) {
             Tensor x;
