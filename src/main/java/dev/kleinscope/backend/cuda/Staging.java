@@ -19,7 +19,8 @@ final class Staging implements AutoCloseable {
 
     private static final long BUFFER_BYTES = 16L << 20;
     private static final int BUFFERS = 4;
-    private static final int MOST_THREADS = 8;
+    /** More gain nothing: four bring 13 GB/s of cached pages to an H100, eight 11. */
+    private static final int MOST_THREADS = 4;
     /** Less than this is not worth another thread. */
     private static final long PART_BYTES = 1L << 20;
     private static final long PAGE_BYTES = 4096;
