@@ -33,7 +33,9 @@ def require_diffusers(path):
         if (folder / "diffusers" / "__init__.py").is_file():
             sys.path.insert(0, str(folder.resolve()))
             try:
-                return importlib.import_module("diffusers")
+                diffusers = importlib.import_module("diffusers")
+                diffusers.utils.logging.set_verbosity_error()
+                return diffusers
             except (ImportError, RuntimeError) as e:
                 stop(f"diffusers in {folder} cannot be imported: {e}")
     stop(f"{path} holds no diffusers package; give a checkout of diffusers")
@@ -80,7 +82,7 @@ def build(torch, make, dtype):
             model = make()
     finally:
         torch.set_default_dtype(before)
-    return model.to(dtype).eval().requires_grad_(False)
+    return model.eval().requires_grad_(False)
 
 
 def transformer(torch, config, dtype):

@@ -10,6 +10,7 @@ import dev.kleinscope.weights.ModelFiles;
 import java.time.LocalDate;
 import java.time.ZoneOffset;
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -31,7 +32,7 @@ import picocli.CommandLine.Option;
             "Times are wall clock. Inputs and the rotary table are on the device before the clock of a forward starts, as in a second "
                     + "denoising step, and it stops when the result can be read there. A picture goes from the prompt to 8-bit pixels "
                     + "in memory. Loading opens backend and files and ends with the first forward or encoding done; for files in the "
-                    + "page cache run it twice."
+                    + "page cache run it twice. Plain forwards and those with norms take turns."
         },
         footerHeading = "%nExamples:%n",
         footer = {
@@ -155,7 +156,7 @@ final class BenchCommand implements Callable<Integer> {
             settle(ops instanceof CudaOps);
             try (ProcessMemory peak = new ProcessMemory(); Progress progress = console.progress("bench", steps(timed))) {
                 BenchRuns runs = new BenchRuns(klein, ops, maxTokens, ops instanceof CudaOps ? ATTENTION_CALLS : 1,
-                        (each, size, gigaflop, calls, run) -> timings.add(time(each, size, gigaflop, calls, progress, run)));
+                        (size, gigaflop, calls, taking) -> timings.addAll(time(size, gigaflop, calls, progress, taking)));
                 run(runs, timed);
                 if (ProcessMemory.available()) {
                     memory.put("peak_anonymous_bytes", peak.anonymousPeak());
@@ -229,19 +230,21 @@ final class BenchCommand implements Callable<Integer> {
         }
     }
 
-    private Timing time(What each, PictureSize size, Double gigaflop, int calls, Progress progress, Runnable run) {
-        for (int i = 0; i < warmup; i++) {
-            run.run();
-            progress.step(each.label);
+    private List<Timing> time(PictureSize size, Double gigaflop, int calls, Progress progress, Map<What, Runnable> runs) {
+        Map<What, List<Double>> seconds = new EnumMap<>(What.class);
+        for (int i = 0; i < warmup + repeat; i++) {
+            for (Map.Entry<What, Runnable> run : runs.entrySet()) {
+                long start = System.nanoTime();
+                run.getValue().run();
+                double took = (System.nanoTime() - start) / 1e9 / calls;
+                List<Double> all = seconds.computeIfAbsent(run.getKey(), _ -> new ArrayList<>());
+                if (i >= warmup) {
+                    all.add(took);
+                }
+                progress.step(run.getKey().label);
+            }
         }
-        List<Double> seconds = new ArrayList<>();
-        for (int i = 0; i < repeat; i++) {
-            long start = System.nanoTime();
-            run.run();
-            seconds.add((System.nanoTime() - start) / 1e9 / calls);
-            progress.step(each.label);
-        }
-        return Timing.of(each, null, size, gigaflop, seconds);
+        return seconds.entrySet().stream().map(each -> Timing.of(each.getKey(), null, size, gigaflop, each.getValue())).toList();
     }
 
     /** Each part that computes from the prompt to the velocity, up to its first result, on a backend that was just opened. */
@@ -256,7 +259,7 @@ final class BenchCommand implements Callable<Integer> {
             for (int i = 0; i < loads; i++) {
                 long start = System.nanoTime();
                 try (Ops ops = backend.open(precision); Klein klein = new Klein(files(blueprint, ops instanceof CudaOps), ops)) {
-                    BenchRuns once = new BenchRuns(klein, ops, maxTokens, 1, (_, _, _, _, run) -> run.run());
+                    BenchRuns once = new BenchRuns(klein, ops, maxTokens, 1, (_, _, _, taking) -> taking.values().forEach(Runnable::run));
                     if (part == ComponentKind.TRANSFORMER) {
                         once.forwards(sizes.getFirst(), Set.of(What.FORWARD));
                     } else {

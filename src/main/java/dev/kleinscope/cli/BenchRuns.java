@@ -7,6 +7,7 @@ import dev.kleinscope.model.dit.PositionIds;
 import dev.kleinscope.model.text.TextEncoder;
 import dev.kleinscope.ops.AttentionMask;
 import dev.kleinscope.ops.Frame;
+import dev.kleinscope.ops.HostBuffer;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.ops.Rope;
 import dev.kleinscope.pipeline.Denoising;
@@ -25,7 +26,10 @@ import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Tensor;
 import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
 
@@ -41,7 +45,7 @@ record BenchRuns(Klein klein, Ops ops, int maxTokens, int calls, Stopwatch watch
     private static final String PROMPT = "A bucket of red paint spilled on a wooden floor";
     private static final int IMAGE_STEPS = 4;
 
-    /** Times runs of an operation. */
+    /** Times operations. */
     @FunctionalInterface
     interface Stopwatch {
 
@@ -49,12 +53,14 @@ record BenchRuns(Klein klein, Ops ops, int maxTokens, int calls, Stopwatch watch
          * @param size of the picture; null where there is none
          * @param gigaflop in one run; null where they are not counted
          * @param calls in one run
+         * @param runs by operation; several take turns, so that a GPU's drift meets them alike
          */
-        void time(BenchCommand.What what, PictureSize size, Double gigaflop, int calls, Runnable run);
+        void time(PictureSize size, Double gigaflop, int calls, Map<BenchCommand.What, Runnable> runs);
     }
 
     /** Copies every block's output to the host. */
-    private record Capture(Set<String> points, List<HostTensor> kept) implements Observer {
+    /** Copies whole activations to the host, each to a buffer of its own, beside the computation. */
+    private record Capture(Ops ops, Set<String> points, Map<String, HostBuffer> buffers) implements Observer, AutoCloseable {
 
         @Override
         public boolean wants(String point) {
@@ -63,18 +69,29 @@ record BenchRuns(Klein klein, Ops ops, int maxTokens, int calls, Stopwatch watch
 
         @Override
         public void saw(int step, Pass pass, String point, Tensor tensor) {
-            kept.add(tensor.toHost());
+            HostBuffer buffer = buffers.computeIfAbsent(point, missing -> ops.hostBuffer(tensor.dtype().bytes(tensor.shape().elements())));
+            ops.download(tensor, buffer.segment());
+        }
+
+        @Override
+        public void done(int step, Pass pass) {
+            ops.finish();
+        }
+
+        @Override
+        public void close() {
+            buffers.values().forEach(HostBuffer::close);
         }
     }
 
     void encode() {
         Prompt prompt = klein.tokenizer().prompt(PROMPT, maxTokens);
         TextEncoder encoder = klein.textEncoder();
-        watch.time(BenchCommand.What.ENCODE, null, null, 1, () -> {
+        watch.time(null, null, 1, Map.of(BenchCommand.What.ENCODE, () -> {
             try (Frame _ = ops.frame()) {
                 await(encoder.forward(ops, new int[][] {prompt.ids()}, new long[] {prompt.groups().valid()}, Probes.NONE));
             }
-        });
+        }));
     }
 
     /** Plain, with norms, and with captures, as far as they are asked for. */
@@ -90,32 +107,38 @@ record BenchRuns(Klein klein, Ops ops, int maxTokens, int calls, Stopwatch watch
             Tensor noise = ops.input(Latents.pack(normal(1, shape)));
             Tensor embeds = ops.input(normal(2, Shape.of(1, maxTokens, dit.config().textDim())));
             Rope rope = dit.rope(ops, txtIds, imgIds);
-            for (BenchCommand.What timed : List.of(BenchCommand.What.FORWARD, BenchCommand.What.NORMS, BenchCommand.What.CAPTURE)) {
-                if (!what.contains(timed)) {
-                    continue;
-                }
-                try (NormsProbe norms = timed == BenchCommand.What.NORMS ? NormsProbe.blockNorms(klein) : null) {
-                    watch.time(timed, size, gigaflop, 1, () -> {
-                        try (Frame _ = ops.frame()) {
-                            Tensor velocity = dit.forward(ops, noise, embeds, new float[] {0.5f}, guidance, txtIds, imgIds, rope,
-                                    norms == null ? probes(timed) : Probes.of(norms, 0, Pass.COND));
-                            if (norms != null) {
-                                norms.done(0, Pass.COND);
+            Set<String> blocks = klein.points().points().stream().filter(point -> point.role() == Point.Role.BLOCK).map(Point::name)
+                    .collect(Collectors.toSet());
+            try (NormsProbe norms = NormsProbe.blockNorms(klein); Capture capture = new Capture(ops, blocks, new LinkedHashMap<>())) {
+                Map<BenchCommand.What, Observer> observers = new EnumMap<>(BenchCommand.What.class);
+                observers.put(BenchCommand.What.FORWARD, null);
+                observers.put(BenchCommand.What.NORMS, norms);
+                observers.put(BenchCommand.What.CAPTURE, capture);
+                Map<BenchCommand.What, Runnable> runs = new EnumMap<>(BenchCommand.What.class);
+                observers.forEach((timed, observer) -> {
+                    if (what.contains(timed)) {
+                        runs.put(timed, () -> {
+                            try (Frame _ = ops.frame()) {
+                                Tensor velocity = dit.forward(ops, noise, embeds, new float[] {0.5f}, guidance, txtIds, imgIds, rope,
+                                        observer == null ? Probes.NONE : Probes.of(observer, 0, Pass.COND));
+                                if (observer != null) {
+                                    observer.done(0, Pass.COND);
+                                }
+                                await(velocity);
                             }
-                            await(velocity);
-                        }
-                    });
+                        });
+                    }
+                });
+                // a capture lets the GPU rest, and what follows it would gain
+                Runnable captured = runs.remove(BenchCommand.What.CAPTURE);
+                if (!runs.isEmpty()) {
+                    watch.time(size, gigaflop, 1, runs);
+                }
+                if (captured != null) {
+                    watch.time(size, gigaflop, 1, Map.of(BenchCommand.What.CAPTURE, captured));
                 }
             }
         }
-    }
-
-    private Probes probes(BenchCommand.What timed) {
-        return switch (timed) {
-            case CAPTURE -> Probes.of(new Capture(klein.points().points().stream().filter(point -> point.role() == Point.Role.BLOCK)
-                    .map(Point::name).collect(Collectors.toSet()), new ArrayList<>()), 0, Pass.COND);
-            default -> Probes.NONE;
-        };
     }
 
     /** The transformer's attention alone: queued calls, one after the other. */
@@ -135,12 +158,12 @@ record BenchRuns(Klein klein, Ops ops, int maxTokens, int calls, Stopwatch watch
                 qkv.add(part);
             }
             Tensor out = ops.alloc(Shape.of(1, tokens, hidden));
-            watch.time(BenchCommand.What.ATTENTION, size, 4e-9 * tokens * tokens * hidden, calls, () -> {
+            watch.time(size, 4e-9 * tokens * tokens * hidden, calls, Map.of(BenchCommand.What.ATTENTION, () -> {
                 for (int i = 0; i < calls; i++) {
                     ops.attention(qkv.get(0), qkv.get(1), qkv.get(2), heads, heads, AttentionMask.NONE, out);
                 }
                 await(out);
-            });
+            }));
         }
     }
 
@@ -151,27 +174,27 @@ record BenchRuns(Klein klein, Ops ops, int maxTokens, int calls, Stopwatch watch
         HostTensor latents = normal(1, Shape.of(1, height, width, klein.vae().config().latentChannels()));
         VaeDecoding decoding = new VaeDecoding(ops, klein.vae(), Pictures.DEFAULT_BUDGET_BYTES);
         if (!decoding.plan(height, width).whole()) {
-            watch.time(BenchCommand.What.DECODE, size, null, 1, () -> decoding.decode(latents));
+            watch.time(size, null, 1, Map.of(BenchCommand.What.DECODE, () -> decoding.decode(latents)));
             return;
         }
         try (Frame _ = ops.frame()) {
             Tensor x = ops.input(latents);
-            watch.time(BenchCommand.What.DECODE, size, null, 1, () -> {
+            watch.time(size, null, 1, Map.of(BenchCommand.What.DECODE, () -> {
                 try (Frame _ = ops.frame()) {
                     await(klein.vae().decode(ops, x, Probes.NONE));
                 }
-            });
+            }));
         }
     }
 
     /** From the prompt to an 8-bit picture in memory. */
     void image(PictureSize size) {
         Shape shape = klein.latentShape(size.width(), size.height());
-        watch.time(BenchCommand.What.IMAGE, size, null, 1, () -> {
+        watch.time(size, null, 1, Map.of(BenchCommand.What.IMAGE, () -> {
             HostTensor embeds = klein.encode(klein.tokenizer().prompt(PROMPT, maxTokens));
             HostTensor latents = klein.denoise(new Denoising(IMAGE_STEPS, 1, true), normal(1, shape), embeds, null, List.of(), null, null);
             Image8.ofUnit(klein.pictures().decode(latents));
-        });
+        }));
     }
 
     private static HostTensor normal(long seed, Shape shape) {
