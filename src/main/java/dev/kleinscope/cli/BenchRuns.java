@@ -58,7 +58,6 @@ record BenchRuns(Klein klein, Ops ops, int maxTokens, int calls, Stopwatch watch
         void time(PictureSize size, Double gigaflop, int calls, Map<BenchCommand.What, Runnable> runs);
     }
 
-    /** Copies every block's output to the host. */
     /** Copies whole activations to the host, each to a buffer of its own, beside the computation. */
     private record Capture(Ops ops, Set<String> points, Map<String, HostBuffer> buffers) implements Observer, AutoCloseable {
 

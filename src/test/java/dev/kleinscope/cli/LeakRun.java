@@ -10,18 +10,21 @@ import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.weights.ModelFiles;
 import java.io.IOException;
 import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import java.util.Set;
 
 /**
  * Draws many pictures on the GPU in one process, then opens and closes the backend many times, and prints what memory is in use
  * after each share: the device's, as the driver tells it, the process's resident memory, and the Java heap after a collection.
  *
- * <p>Arguments: a model folder, how many pictures (200), how many times to open the backend (40). Exits with 1 if memory of the
+ * <p>Arguments: a model folder, how many pictures (200), how many times to open the backend (40), the precision (bf16). Exits with 1 if memory of the
  * device, or more than a little of the process, was not returned. To be run with a heap that is all there from the start, lest its
  * growth look like a leak: {@code -Xms256m -Xmx256m -XX:+AlwaysPreTouch}.
  */
@@ -31,7 +34,7 @@ final class LeakRun {
     private static final int STEPS = 2;
     private static final int TOKENS = 64;
 
-    /** Resident memory moves by this much of itself: malloc's arenas, compiled code, the collector's own. */
+    /** Resident memory moves by this much of itself: compiled code, and what the compiler and the collector work with. */
     private static final long PROCESS_SLACK_BYTES = 24L << 20;
 
     private LeakRun() {
@@ -41,6 +44,7 @@ final class LeakRun {
 
         static Use now() throws IOException {
             System.gc();
+            trim();
             long heap = Runtime.getRuntime().totalMemory() - Runtime.getRuntime().freeMemory();
             return new Use(deviceBytes(), resident(), heap);
         }
@@ -55,8 +59,9 @@ final class LeakRun {
         ModelFiles files = ModelFiles.resolve(args[0]);
         int pictures = args.length > 1 ? Integer.parseInt(args[1]) : 200;
         int openings = args.length > 2 ? Integer.parseInt(args[2]) : 40;
+        Precision precision = args.length > 3 ? Precision.valueOf(args[3].toUpperCase(Locale.ROOT)) : Precision.BF16;
         boolean leaks = false;
-        try (CudaOps first = new CudaOps(Precision.BF16)) {
+        try (CudaOps first = new CudaOps(precision)) {
             // a context of our own outlives each backend's, so that nothing is returned by the context's end alone
             holdContext();
             System.out.println(first.describe());
@@ -64,7 +69,7 @@ final class LeakRun {
         }
         Use before = null;
         for (int i = 1; i <= openings; i++) {
-            try (CudaOps ops = new CudaOps(Precision.BF16); Klein klein = new Klein(files, ops)) {
+            try (CudaOps ops = new CudaOps(precision); Klein klein = new Klein(files, ops)) {
                 picture(klein, i);
             }
             if (i == 5 || i % 10 == 0 || i == openings) {
@@ -89,7 +94,7 @@ final class LeakRun {
                 if (shares.contains(i)) {
                     use = Use.now();
                     use.print("after " + i + " pictures");
-                    before = before == null ? use : before;
+                    before = i < 50 ? null : before == null ? use : before;
                 }
             }
             System.out.printf("%.1f ms a picture%n", (System.nanoTime() - start) / 1e6 / pictures);
@@ -130,6 +135,18 @@ final class LeakRun {
             require(CudaDriver.cuMemGetInfo_v2(free, total));
             return total.get(ValueLayout.JAVA_LONG, 0) - free.get(ValueLayout.JAVA_LONG, 0);
         }
+    }
+
+    /** Has the C library return what it keeps for later, so that what is left is in use. */
+    private static void trim() {
+        Linker.nativeLinker().defaultLookup().find("malloc_trim").ifPresent(function -> {
+            try {
+                Object _ = Linker.nativeLinker().downcallHandle(function,
+                        FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_LONG)).invoke(0L);
+            } catch (Throwable e) {
+                throw new IllegalStateException(e);
+            }
+        });
     }
 
     private static void require(int status) {

@@ -53,7 +53,7 @@ class NoGpuTest {
 
     @Test
     void aMissingDriverIsSaidInOneSentence() {
-        refused(validate("--backend", "cuda"), "the NVIDIA driver is not installed", "libcuda.so.1", libraries.toString(),
+        refused(validate("--backend", "cuda"), "the NVIDIA driver is not installed", "libcuda.so.1", "kleinscope doctor",
                 "install NVIDIA's driver", "--backend cpu");
     }
 

@@ -84,8 +84,8 @@ public final class NativeLibs {
     public static String whyNot(String library) {
         Search search = search(library);
         String title = NAMES.get(library).title;
-        return search.failure.isEmpty() ? title + " is not installed: looked for " + search.looked
-                : title + " cannot be opened: " + search.failure;
+        return search.failure.isEmpty() ? title + " is not installed: no " + String.join(" or ", NAMES.get(library).files)
+                + " where kleinscope doctor says that it looked" : title + " cannot be opened: " + search.failure;
     }
 
     /** A lookup that opens the library when its first symbol is asked for. */
