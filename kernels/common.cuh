@@ -22,6 +22,11 @@ struct View {
     }
 };
 
+// A number for each element of a batch, passed by value so that a launch copies nothing to the device first.
+struct Counts {
+    int n[16];
+};
+
 __device__ __forceinline__ float from_bf16(u16 bits) { return __uint_as_float((unsigned)bits << 16); }
 
 // Rounds to nearest even; NaN stays NaN.

@@ -255,6 +255,23 @@ public interface Ops extends AutoCloseable {
         return out;
     }
 
+    /**
+     * {@code conv2d(x) + added}: the update of a residual stream of pictures, without the update on its own.
+     *
+     * @param added shaped as out
+     */
+    default void conv2dAdded(Tensor x, Conv2d layer, Tensor added, Tensor out) {
+        try (Frame _ = frame()) {
+            addScaled(added, conv2d(x, layer), 1, out);
+        }
+    }
+
+    default Tensor conv2dAdded(Tensor x, Conv2d layer, Tensor added) {
+        Tensor out = alloc(added.shape());
+        conv2dAdded(x, layer, added, out);
+        return out;
+    }
+
     default Tensor upsampleNearest2x(Tensor x) {
         Tensor out = alloc(Shape.of(x.dim(0), 2 * x.dim(1), 2 * x.dim(2), x.dim(3)));
         upsampleNearest2x(x, out);

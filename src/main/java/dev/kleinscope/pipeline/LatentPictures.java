@@ -11,6 +11,9 @@ import dev.kleinscope.tensor.HostTensor;
  */
 public final class LatentPictures {
 
+    /** Pixels of a token: corner 2dy + dx. */
+    private static final int CORNERS = 4;
+
     private final double[] mean;
     private final double[] deviation;
     private final int channels;
@@ -49,10 +52,16 @@ public final class LatentPictures {
                     + "], found " + tokens);
         }
         int batch = (int) tokens.shape().dim(0);
-        float[] values = new float[tokens.values().length];
-        for (int i = 0; i < values.length; i++) {
-            int channel = i % mean.length;
-            values[pixel(i, height, width)] = (float) (tokens.values()[i] * deviation[channel] + mean[channel]);
+        float[] from = tokens.values();
+        float[] values = new float[from.length];
+        for (int token = 0; token < batch * height * width; token++) {
+            for (int corner = 0; corner < CORNERS; corner++) {
+                int pixel = pixel(token, corner, height, width);
+                for (int c = 0; c < channels; c++) {
+                    int channel = CORNERS * c + corner;
+                    values[pixel + c] = (float) (from[token * mean.length + channel] * deviation[channel] + mean[channel]);
+                }
+            }
         }
         return HostTensor.of("latents", values, batch, 2L * height, 2L * width, channels);
     }
@@ -72,22 +81,25 @@ public final class LatentPictures {
         }
         int height = (int) latents.shape().dim(1) / 2;
         int width = (int) latents.shape().dim(2) / 2;
-        float[] values = new float[latents.values().length];
-        for (int i = 0; i < values.length; i++) {
-            int channel = i % mean.length;
-            values[i] = (float) ((latents.values()[pixel(i, height, width)] - mean[channel]) / deviation[channel]);
+        float[] from = latents.values();
+        float[] values = new float[from.length];
+        for (int token = 0; token < values.length / mean.length; token++) {
+            for (int corner = 0; corner < CORNERS; corner++) {
+                int pixel = pixel(token, corner, height, width);
+                for (int c = 0; c < channels; c++) {
+                    int channel = CORNERS * c + corner;
+                    values[token * mean.length + channel] = (float) ((from[pixel + c] - mean[channel]) / deviation[channel]);
+                }
+            }
         }
         return HostTensor.of("tokens", values, latents.shape().dim(0), (long) height * width, mean.length);
     }
 
-    /** Where in the latents element {@code i} of the tokens lies. */
-    private int pixel(int i, int height, int width) {
-        int channel = i % mean.length;
-        int column = i / mean.length % width;
-        int row = i / mean.length / width % height;
-        int batch = i / mean.length / width / height;
-        int y = 2 * row + channel / 2 % 2;
-        int x = 2 * column + channel % 2;
-        return ((batch * 2 * height + y) * 2 * width + x) * channels + channel / 4;
+    /** Where in the latents a corner's pixel of a token begins. */
+    private int pixel(int token, int corner, int height, int width) {
+        int column = token % width;
+        int row = token / width % height;
+        int batch = token / width / height;
+        return ((batch * 2 * height + 2 * row + corner / 2) * 2 * width + 2 * column + corner % 2) * channels;
     }
 }

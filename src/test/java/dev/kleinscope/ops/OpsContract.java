@@ -18,6 +18,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -247,6 +248,20 @@ public abstract class OpsContract {
             convolution(1, 1, channels, 7, 3, 3, 1, Conv2d.Padding.around(1), DType.F32);
         }
         convolution(40, 37, 130, 70, 3, 3, 1, Conv2d.Padding.around(1), DType.BF16);
+        convolution(9, 11, 24, 3, 3, 3, 1, Conv2d.Padding.around(1), DType.BF16);
+        convolution(15, 14, 40, 40, 3, 3, 2, new Conv2d.Padding(0, 0, 1, 1), DType.F32);
+    }
+
+    @Test
+    void aConvolutionIsAddedToAPicture() {
+        for (int[] sizes : new int[][] {{5, 7, 3, 13, 3}, {6, 4, 61, 8, 1}, {1, 1, 16, 1, 3}, {12, 9, 32, 40, 3}}) {
+            Tensor weight = weight(DType.BF16, sizes[3], sizes[2], sizes[4], sizes[4]);
+            Tensor bias = sizes[3] % 2 == 1 ? weight(DType.F32, sizes[3]) : null;
+            check("conv2dAdded " + Arrays.toString(sizes), Shape.of(2, sizes[0], sizes[1], sizes[3]), (on, in, out) ->
+                    on.conv2dAdded(in[0], new Conv2d(on.convWeight(weight), bias == null ? null : on.weight(bias), 1,
+                            Conv2d.Padding.around(sizes[4] / 2)), in[1], out),
+                    normal(2, sizes[0], sizes[1], sizes[2]), normal(2, sizes[0], sizes[1], sizes[3]));
+        }
     }
 
     private void convolution(int height, int width, int in, int out, int kernelHeight, int kernelWidth, int stride,
@@ -262,7 +277,8 @@ public abstract class OpsContract {
 
     @Test
     void groupMomentsAndGroupNormMatchAlsoFarFromZero() {
-        for (int[] sizes : new int[][] {{1, 1, 4, 2}, {3, 5, 12, 4}, {7, 2, 33, 3}, {9, 31, 64, 32}, {2, 3, 7, 7}}) {
+        for (int[] sizes : new int[][] {{1, 1, 4, 2}, {3, 5, 12, 4}, {7, 2, 33, 3}, {9, 31, 64, 32}, {2, 3, 7, 7}, {3, 2, 64, 64},
+            {13, 5, 256, 16}, {1, 3, 24, 3}, {31, 33, 40, 1}}) {
             int groups = sizes[3];
             HostTensor x = shifted(normal(2, sizes[0], sizes[1], sizes[2]), 5);
             Tensor weight = weight(DType.BF16, sizes[2]);
@@ -323,8 +339,19 @@ public abstract class OpsContract {
     }
 
     @Test
+    void momentsSurviveValuesFarFromZeroThatDriftAcrossThePicture() {
+        HostTensor x = normal(1, 61, 67, 16);
+        for (int i = 0; i < x.values().length; i++) {
+            x.values()[i] = 300 + x.values()[i] + (float) (i / (16 * 67)) / 10;
+        }
+        for (int groups : new int[] {1, 2, 4, 8, 16}) {
+            check("groupMoments in " + groups + " groups", Shape.of(1, 2, groups), (on, in, out) -> on.groupMoments(in[0], out), x);
+        }
+    }
+
+    @Test
     void upsamplingMatches() {
-        for (int channels : new int[] {1, 7, 64}) {
+        for (int channels : new int[] {1, 7, 8, 64}) {
             check("upsampleNearest2x", Shape.of(2, 6, 10, channels), (on, in, out) -> on.upsampleNearest2x(in[0], out),
                     normal(2, 3, 5, channels));
         }
@@ -396,6 +423,22 @@ public abstract class OpsContract {
         attention(3, 50, 6, 1, 16, AttentionMask.NONE);
         attention(50, 3, 2, 2, 20, AttentionMask.NONE);
         attention(90, 700, 1, 1, 300, AttentionMask.NONE);
+        attention(33, 65, 2, 1, 512, AttentionMask.NONE);
+    }
+
+    @Test
+    void attentionMatchesAroundSixtyFourTokensAndForManyBatches() {
+        AttentionMask mask = new AttentionMask(true, new long[] {300, 37});
+        attention(1, 1, 2, 2, 64, mask);
+        attention(63, 63, 3, 3, 40, mask);
+        attention(64, 64, 2, 1, 8, new AttentionMask(true, new long[] {64, 1}));
+        attention(65, 65, 4, 1, 96, mask);
+        attention(257, 257, 2, 2, 8, mask);
+        attention(129, 257, 2, 1, 64, new AttentionMask(false, new long[] {128, 257}));
+        HostTensor q = normal(19, 3, 16);
+        AttentionMask many = new AttentionMask(false, IntStream.range(0, 19).mapToLong(batch -> batch % 7).toArray());
+        check("attention on 19 batches", q.shape(), (on, in, out) -> on.attention(in[0], in[1], in[1], 2, 2, many, out), q,
+                normal(19, 5, 16));
     }
 
     private void attention(int queries, int keys, int heads, int kvHeads, int headDim, AttentionMask mask) {

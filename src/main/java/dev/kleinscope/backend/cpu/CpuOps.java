@@ -197,6 +197,14 @@ public final class CpuOps implements Ops {
         Convolution.run(workers, x, layer, out);
     }
 
+    /** In place, since pictures are large. */
+    @Override
+    public void conv2dAdded(Tensor x, Conv2d layer, Tensor added, Tensor out) {
+        alike("conv2dAdded", out, added);
+        conv2d(x, layer, out);
+        rows(out, (row, _) -> RowKernels.addScaled(added, out, 1f, out, row));
+    }
+
     @Override
     public void rowMoments(Tensor x, Tensor before, Tensor out) {
         HostRows.requireF32("rowMoments", x, out);

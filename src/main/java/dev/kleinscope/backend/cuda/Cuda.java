@@ -42,6 +42,7 @@ final class Cuda implements AutoCloseable {
     private final List<MemorySegment> awaited = new ArrayList<>();
     private boolean capturing;
     private final boolean cudnn;
+    private final MemorySegment current = Arena.ofAuto().allocate(ValueLayout.ADDRESS);
     private boolean closed;
 
     private Cuda(int device, boolean cudnn, String name, int computeCapability, MemorySegment context, MemorySegment stream) {
@@ -165,13 +166,9 @@ final class Cuda implements AutoCloseable {
     /** @throws IllegalStateException unless this context is the thread's */
     void requireCurrent() {
         requireOwner();
-        try (Arena arena = Arena.ofConfined()) {
-            MemorySegment current = arena.allocate(ValueLayout.ADDRESS);
-            driver(CudaDriver.cuCtxGetCurrent(current), "cuCtxGetCurrent");
-            if (current.get(ValueLayout.ADDRESS, 0).address() != context.address()) {
-                throw new IllegalStateException("another library made its own CUDA context current on thread \""
-                        + owner.getName() + "\"");
-            }
+        driver(CudaDriver.cuCtxGetCurrent(current), "cuCtxGetCurrent");
+        if (current.get(ValueLayout.ADDRESS, 0).address() != context.address()) {
+            throw new IllegalStateException("another library made its own CUDA context current on thread \"" + owner.getName() + "\"");
         }
     }
 

@@ -49,6 +49,7 @@ public final class CudaOps implements Ops {
     private final CudaAttention attention;
     private final RowOperations rows;
     private final Reductions reductions;
+    private final CudnnConvolution convolution;
     private final PictureOperations pictures;
     private final Recordings recordings;
     private final Downloads downloads;
@@ -76,10 +77,11 @@ public final class CudaOps implements Ops {
         kernels = new Kernels(cuda);
         weights = new DeviceWeights(cuda, memory, staging, kernels, precision);
         products = new Products(cuda, memory);
-        attention = new CudaAttention(cuda, memory, kernels, precision);
+        attention = new CudaAttention(cuda, memory, kernels, products, precision);
         rows = new RowOperations(kernels, rounding);
         reductions = new Reductions(kernels, memory);
-        pictures = new PictureOperations(kernels, memory, products, rows);
+        convolution = precision == Precision.BF16 && cuda.cudnn() ? new CudnnConvolution(cuda, memory, kernels) : null;
+        pictures = new PictureOperations(kernels, memory, products, rows, convolution);
         recordings = new Recordings(cuda, memory, frames, rows);
         memory.relieveBy(recordings::clear);
         groups = new WeightGroups(memory, weights, recordings::clear);
@@ -306,17 +308,7 @@ public final class CudaOps implements Ops {
     public void attention(Tensor q, Tensor k, Tensor v, long heads, long kvHeads, AttentionMask mask, Tensor out) {
         requireGoing();
         OpShapes.attention(q, k, v, heads, kvHeads, mask, out);
-        try (Frame _ = frames.open()) {
-            long valid = 0;
-            if (mask.validKeys() != null) {
-                int[] counts = new int[mask.validKeys().length];
-                for (int i = 0; i < counts.length; i++) {
-                    counts[i] = Math.toIntExact(Math.min(mask.validKeys()[i], k.dim(1)));
-                }
-                valid = integers(counts);
-            }
-            attention.attend(q, k, v, heads, kvHeads, mask.causal(), valid, out);
-        }
+        attention.attend(q, k, v, heads, kvHeads, mask, out);
     }
 
     @Override
@@ -404,7 +396,15 @@ public final class CudaOps implements Ops {
     public void conv2d(Tensor x, Conv2d layer, Tensor out) {
         requireGoing();
         OpShapes.conv2d(x, layer, out);
-        pictures.conv2d(x, layer, out);
+        pictures.conv2d(x, layer, null, out);
+    }
+
+    @Override
+    public void conv2dAdded(Tensor x, Conv2d layer, Tensor added, Tensor out) {
+        requireGoing();
+        OpShapes.conv2d(x, layer, out);
+        OpShapes.alike("conv2dAdded", out, added);
+        pictures.conv2d(x, layer, added, out);
     }
 
     /** In f32. */
@@ -484,6 +484,9 @@ public final class CudaOps implements Ops {
         recordings.clear();
         downloads.close();
         attention.close();
+        if (convolution != null) {
+            convolution.close();
+        }
         products.close();
         kernels.close();
         memory.close();

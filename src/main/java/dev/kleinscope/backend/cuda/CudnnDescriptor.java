@@ -4,6 +4,7 @@ import dev.kleinscope.bindings.cuda.cudnn.Cudnn;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.List;
 
 /** A descriptor of cuDNN's backend API: created, given attributes, finalized, destroyed. */
 final class CudnnDescriptor implements AutoCloseable {
@@ -61,7 +62,20 @@ final class CudnnDescriptor implements AutoCloseable {
         return setPointers(attribute, Cudnn.CUDNN_TYPE_BACKEND_DESCRIPTOR(), value.pointer);
     }
 
-    private CudnnDescriptor set(int attribute, int type, long count, MemorySegment array) {
+    /** Descriptors, such as a graph's operations. */
+    CudnnDescriptor setAll(int attribute, List<CudnnDescriptor> values) {
+        return setPointers(attribute, Cudnn.CUDNN_TYPE_BACKEND_DESCRIPTOR(),
+                values.stream().map(CudnnDescriptor::pointer).toArray(MemorySegment[]::new));
+    }
+
+    CudnnDescriptor setFloat(int attribute, float value) {
+        try (Arena arena = Arena.ofConfined()) {
+            return set(attribute, Cudnn.CUDNN_TYPE_FLOAT(), 1, arena.allocateFrom(ValueLayout.JAVA_FLOAT, value));
+        }
+    }
+
+    /** Values that lie in native memory. */
+    CudnnDescriptor set(int attribute, int type, long count, MemorySegment array) {
         check(Cudnn.cudnnBackendSetAttribute(pointer, attribute, type, count, array), "cudnnBackendSetAttribute " + attribute, shapes);
         return this;
     }
@@ -96,6 +110,32 @@ final class CudnnDescriptor implements AutoCloseable {
             MemorySegment array = arena.allocateFrom(ValueLayout.ADDRESS, target.pointer);
             check(Cudnn.cudnnBackendGetAttribute(pointer, attribute, Cudnn.CUDNN_TYPE_BACKEND_DESCRIPTOR(), 1,
                     arena.allocate(ValueLayout.JAVA_LONG), array), "cudnnBackendGetAttribute " + attribute, shapes);
+        }
+    }
+
+    /** Fills as many as the attribute has and tells how many. */
+    int fill(int attribute, List<CudnnDescriptor> targets) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment array = arena.allocate(ValueLayout.ADDRESS, targets.size());
+            for (int i = 0; i < targets.size(); i++) {
+                array.setAtIndex(ValueLayout.ADDRESS, i, targets.get(i).pointer);
+            }
+            MemorySegment count = arena.allocate(ValueLayout.JAVA_LONG);
+            check(Cudnn.cudnnBackendGetAttribute(pointer, attribute, Cudnn.CUDNN_TYPE_BACKEND_DESCRIPTOR(), targets.size(), count,
+                    array), "cudnnBackendGetAttribute " + attribute, shapes);
+            return (int) Math.min(targets.size(), count.get(ValueLayout.JAVA_LONG, 0));
+        }
+    }
+
+    /** An attribute of enumeration values. @param most as many as it can have */
+    int[] getEnums(int attribute, int type, int most) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment array = arena.allocate(ValueLayout.JAVA_INT, most);
+            MemorySegment count = arena.allocate(ValueLayout.JAVA_LONG);
+            check(Cudnn.cudnnBackendGetAttribute(pointer, attribute, type, most, count, array),
+                    "cudnnBackendGetAttribute " + attribute, shapes);
+            return array.asSlice(0, Integer.BYTES * Math.min(most, count.get(ValueLayout.JAVA_LONG, 0)))
+                    .toArray(ValueLayout.JAVA_INT);
         }
     }
 

@@ -24,7 +24,8 @@ final class Kernels implements AutoCloseable {
      * Queues a kernel.
      *
      * @param name {@code file.function}, such as {@code rows.layer_norm}
-     * @param arguments Views, Rows, Integers, Longs (also device addresses), Floats and structs of ints, as the kernel declares them
+     * @param arguments Views, Rows, Integers, Longs (also device addresses), Floats and arrays of int, as the kernel declares them: an
+     *         array stands for a structure that holds one of its length
      */
     void launch(String name, long gridX, long gridY, long gridZ, int threads, Object... arguments) {
         cuda.requireOwner();

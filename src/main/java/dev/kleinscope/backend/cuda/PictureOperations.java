@@ -10,9 +10,16 @@ final class PictureOperations {
 
     private static final int TILE = 64;
     private static final int CONVOLUTION_THREADS = 256;
-    private static final int SUM_THREADS = 256;
-    private static final long ELEMENTS_A_PART = 1 << 16;
-    private static final long MOST_PARTS = 1024;
+    private static final int THREADS = 256;
+    private static final int FINISH_THREADS = 128;
+    private static final int WIDE_BYTES = 16;
+    private static final long MOST_GRID_ROWS = 65535;
+
+    /** Blocks that keep a large GPU reading; and how many values, or 16 bytes of them, a thread should sum at least and at most. */
+    private static final long BLOCKS = 528;
+    private static final long LEAST_STEPS = 16;
+    private static final long MOST_STEPS = 512;
+    private static final long NORM_PIXELS_A_THREAD = 16;
 
     /** Kernels that see fewer values than this are not worth a product. */
     private static final long LEAST_DEPTH = 64;
@@ -22,24 +29,40 @@ final class PictureOperations {
     private final DeviceMemory memory;
     private final Products products;
     private final RowOperations rows;
+    private final CudnnConvolution cudnn;
 
-    PictureOperations(Kernels kernels, DeviceMemory memory, Products products, RowOperations rows) {
+    /** @param cudnn null without cuDNN and in f32 */
+    PictureOperations(Kernels kernels, DeviceMemory memory, Products products, RowOperations rows, CudnnConvolution cudnn) {
+        this.cudnn = cudnn;
         this.kernels = kernels;
         this.memory = memory;
         this.products = products;
         this.rows = rows;
     }
 
-    void conv2d(Tensor x, Conv2d layer, Tensor out) {
-        if (out.contiguous() && layer.kernelHeight() * layer.kernelWidth() * layer.in() >= LEAST_DEPTH && byProducts(x, layer, out)) {
-            if (layer.bias() != null) {
-                rows.addBias(layer.bias(), out);
-            }
+    /** @param added shaped as out, or null */
+    void conv2d(Tensor x, Conv2d layer, Tensor added, Tensor out) {
+        Tensor bias = layer.bias();
+        CudnnConvolution.Rest rest = cudnn == null ? CudnnConvolution.Rest.EVERYTHING : cudnn.convolve(x, layer, added, out);
+        if (rest == CudnnConvolution.Rest.NOTHING) {
             return;
         }
-        convolve(x, View.of(layer.weight()), layer.bias(), out, (int) x.dim(1), (int) x.dim(2), (int) out.dim(1),
-                (int) out.dim(2), (int) layer.kernelHeight(), (int) layer.kernelWidth(), (int) layer.stride(),
-                (int) layer.padding().top(), (int) layer.padding().left());
+        if (rest == CudnnConvolution.Rest.EVERYTHING && !(worthAProduct(layer, out) && byProducts(x, layer, out))) {
+            convolve(x, View.of(layer.weight()), bias, out, (int) x.dim(1), (int) x.dim(2), (int) out.dim(1), (int) out.dim(2),
+                    (int) layer.kernelHeight(), (int) layer.kernelWidth(), (int) layer.stride(), (int) layer.padding().top(),
+                    (int) layer.padding().left());
+            bias = null;
+        }
+        if (bias != null) {
+            rows.addBias(bias, out);
+        }
+        if (added != null) {
+            rows.addScaled(added, out, 1, out);
+        }
+    }
+
+    private static boolean worthAProduct(Conv2d layer, Tensor out) {
+        return out.contiguous() && layer.kernelHeight() * layer.kernelWidth() * layer.in() >= LEAST_DEPTH;
     }
 
     /**
@@ -90,28 +113,71 @@ final class PictureOperations {
     }
 
     void groupMoments(Tensor x, Tensor out) {
-        long pixels = x.dim(1) * x.dim(2);
+        int pixels = Math.toIntExact(x.dim(1) * x.dim(2));
+        int channels = Math.toIntExact(x.dim(3));
         long groups = out.dim(2);
-        long size = x.dim(3) / groups;
-        long parts = Math.clamp(Math.min(pixels, Math.ceilDiv(pixels * size, ELEMENTS_A_PART)), 1, MOST_PARTS);
-        DeviceMemory.Block partials = memory.take(x.dim(0) * groups * parts * Double.BYTES, "the moments of " + x.shape());
-        for (int centred = 0; centred <= 1; centred++) {
-            kernels.launch("pictures.group_sums", parts, groups, x.dim(0), SUM_THREADS, View.of(x), View.of(out),
-                    partials.address(), pixels, (int) size, centred);
-            kernels.launch("pictures.group_finish", groups, x.dim(0), 1, 1, partials.address(), View.of(out), pixels * size,
-                    (int) parts, centred);
+        int size = (int) (channels / groups);
+        int each = wide(x);
+        boolean wide = each > 0 && (size % each == 0 || each % size == 0);
+        long steps = wide ? Math.ceilDiv(pixels, THREADS / (channels / each)) : Math.ceilDiv((long) pixels * size, THREADS);
+        long most = Math.max(1, BLOCKS / (x.dim(0) * (wide ? 1 : groups)));
+        long parts = Math.max(Math.clamp(steps / LEAST_STEPS, 1, most), Math.ceilDiv(steps, MOST_STEPS));
+        DeviceMemory.Block partials = memory.take(x.dim(0) * groups * parts * 2 * Double.BYTES, "the moments of " + x.shape());
+        if (wide) {
+            kernels.launch("pictures.group_moments_wide", parts, x.dim(0), 1, THREADS, View.of(x), partials.address(), pixels,
+                    channels, size, Math.max(1, each / size));
+        } else {
+            kernels.launch("pictures.group_moments", parts, groups, x.dim(0), THREADS, View.of(x), partials.address(), pixels,
+                    channels, size);
         }
+        kernels.launch("pictures.group_finish", groups, x.dim(0), 1, FINISH_THREADS, partials.address(), View.of(out), pixels, size,
+                (int) parts);
         memory.give(partials);
     }
 
     void groupNorm(Tensor x, Tensor moments, Tensor weight, Tensor bias, double eps, boolean silu, Tensor out) {
-        kernels.launch("pictures.group_norm", x.rows(), 1, 1, RowOperations.threads(x.dim(3)), View.of(x), View.of(moments),
-                View.of(weight), View.of(bias), View.of(out), x.dim(1) * x.dim(2), (int) x.dim(3),
-                (int) (x.dim(3) / moments.dim(2)), moments.dim(0) == 1 ? 1 : 0, silu ? 1 : 0, (float) eps);
+        long pixels = x.dim(1) * x.dim(2);
+        int channels = Math.toIntExact(x.dim(3));
+        int size = (int) (channels / moments.dim(2));
+        int each = wide(x, out);
+        if (each > 0) {
+            long rows = THREADS / (channels / each);
+            kernels.launch("pictures.group_norm_wide", Math.ceilDiv(pixels, rows * NORM_PIXELS_A_THREAD), x.dim(0), 1, THREADS,
+                    View.of(x), View.of(moments), View.of(weight), View.of(bias), View.of(out), Math.toIntExact(pixels), channels,
+                    size, moments.dim(0) == 1 ? 1 : 0, silu ? 1 : 0, (float) eps);
+            return;
+        }
+        kernels.launch("pictures.group_norm", x.rows(), 1, 1, RowOperations.threads(channels), View.of(x), View.of(moments),
+                View.of(weight), View.of(bias), View.of(out), pixels, channels, size, moments.dim(0) == 1 ? 1 : 0, silu ? 1 : 0,
+                (float) eps);
     }
 
     void upsampleNearest2x(Tensor x, Tensor out) {
+        int each = wide(x, out);
+        if (each > 0 && x.dim(1) <= MOST_GRID_ROWS && x.dim(0) <= MOST_GRID_ROWS) {
+            long lanes = x.dim(3) / each;
+            kernels.launch("pictures.upsample_wide", Math.ceilDiv(x.dim(2) * lanes, THREADS), x.dim(1), x.dim(0), THREADS,
+                    View.of(x), View.of(out), (int) x.dim(2), (int) lanes);
+            return;
+        }
         kernels.launch("pictures.upsample", out.rows(), 1, 1, RowOperations.threads(x.dim(3)), View.of(x), View.of(out),
                 (int) x.dim(1), (int) x.dim(2), (int) x.dim(3));
+    }
+
+    /**
+     * How many elements kernels may move at once: as many as 16 bytes hold, where all the pictures are of one type, each pixel
+     * begins at a multiple of that and a block spans a pixel; else 0.
+     */
+    private static int wide(Tensor... pictures) {
+        DType type = pictures[0].dtype();
+        int each = (int) (WIDE_BYTES / type.bytes(1));
+        for (Tensor picture : pictures) {
+            if (picture.dtype() != type || picture.dim(3) % each != 0 || picture.dim(3) / each > THREADS
+                    || View.address(picture) % WIDE_BYTES != 0 || picture.stride(0) % each != 0 || picture.stride(1) % each != 0
+                    || picture.stride(2) % each != 0) {
+                return 0;
+            }
+        }
+        return each;
     }
 }

@@ -89,10 +89,6 @@ public final class DecoderMemory {
         give(out);
         if (shortcut) {
             take(out);
-        }
-        take(out);
-        give(out);
-        if (shortcut) {
             give(out);
         }
     }

@@ -28,8 +28,11 @@ final class ResidualBlock {
             Tensor h = norm1.applySilu(ops, x, statistics);
             h = replace(frame, h, ops.conv2d(h, conv1));
             h = replace(frame, h, norm2.applySilu(ops, h, statistics));
+            if (shortcut == null) {
+                return frame.escape(ops.conv2dAdded(h, conv2, x));
+            }
             h = replace(frame, h, ops.conv2d(h, conv2));
-            return frame.escape(ops.addScaled(shortcut == null ? x : ops.conv2d(x, shortcut), h, 1));
+            return frame.escape(ops.conv2dAdded(x, shortcut, h));
         }
     }
 

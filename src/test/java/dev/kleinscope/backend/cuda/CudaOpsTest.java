@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.kleinscope.backend.reference.ReferenceOps;
 import dev.kleinscope.ops.AttentionMask;
 import dev.kleinscope.ops.Conv2d;
 import dev.kleinscope.ops.Frame;
@@ -22,6 +23,7 @@ import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.BeforeAll;
@@ -29,6 +31,9 @@ import org.junit.jupiter.api.Test;
 
 /** Needs a GPU; {@link CudaContractRun} runs it without JUnit's engine. */
 class CudaOpsTest {
+
+    /** Tokens from which on two pairs of heads are left to cuDNN. */
+    private static final int LARGE = 1031;
 
     private final Random random = new Random(11);
 
@@ -103,8 +108,8 @@ class CudaOpsTest {
     }
 
     @Test
-    void attentionInBf16AgreesWithF32AlsoOnSlicesOfWiderRows() {
-        HostTensor qkv = normal(2, 77, 3 * 128);
+    void largeAttentionInBf16AgreesWithF32AlsoOnSlicesOfWiderRows() {
+        HostTensor qkv = normal(2, LARGE, 3 * 128);
         float[] expected;
         try (CudaOps ops = new CudaOps(Precision.F32); Frame _ = ops.frame()) {
             expected = attention(ops, ops.input(qkv));
@@ -121,7 +126,7 @@ class CudaOpsTest {
     }
 
     private static float[] attention(CudaOps ops, Tensor qkv) {
-        Tensor wide = ops.alloc(Shape.of(2, 77, 256));
+        Tensor wide = ops.alloc(Shape.of(2, LARGE, 256));
         Tensor out = wide.slice(2, 128, 256);
         ops.attention(qkv.slice(2, 0, 128), qkv.slice(2, 128, 256), qkv.slice(2, 256, 384), 2, 2, AttentionMask.NONE, out);
         return out.toHost().values();
@@ -150,6 +155,55 @@ class CudaOpsTest {
         }
     }
 
+    void attentionInBf16AgreesWithTheReferenceForEveryMaskHeadAndPlacement() {
+        AttentionMask[] masks = {AttentionMask.NONE, new AttentionMask(true, null), new AttentionMask(true, new long[] {37, 0}),
+            new AttentionMask(false, new long[] {11, 300})};
+        try (CudaOps ops = new CudaOps(Precision.BF16); ReferenceOps reference = new ReferenceOps()) {
+            for (int tokens : new int[] {1, 63, 65, 257}) {
+                for (int headDim : new int[] {8, 20, 40, 64, 96, 128}) {
+                    for (int i = 0; i < masks.length; i++) {
+                        // slices of wider rows: on 16 bytes, and beside them
+                        agrees(ops, reference, tokens, headDim, i % 2 + 1, masks[i], 8);
+                        agrees(ops, reference, tokens, headDim, 2 - i % 2, masks[i], 3);
+                    }
+                }
+            }
+        }
+    }
+
+    private void agrees(CudaOps ops, ReferenceOps reference, int tokens, int headDim, int kvHeads, AttentionMask mask, int offset) {
+        try (Frame _ = ops.frame(); Frame _ = reference.frame()) {
+            Tensor q = bf16(ops, tokens, 2 * headDim, offset);
+            Tensor k = bf16(ops, tokens, kvHeads * headDim, offset);
+            Tensor v = bf16(ops, tokens, kvHeads * headDim, offset);
+            Tensor wide = ops.alloc(Shape.of(2, tokens + 2, 2 * headDim + 16));
+            float[] sevens = new float[(int) wide.shape().elements()];
+            Arrays.fill(sevens, 7);
+            ops.copy(ops.input(HostTensor.of("sevens", sevens, wide.shape().dims())), wide);
+            Tensor out = wide.slice(1, 1, 1 + tokens).slice(2, offset, offset + 2 * headDim);
+            ops.attention(q, k, v, 2, kvHeads, mask, out);
+            float[] expected = reference.attention(reference.input(q.toHost()), reference.input(k.toHost()),
+                    reference.input(v.toHost()), 2, kvHeads, mask).toHost().values();
+            Difference difference = Difference.of(out.toHost().values(), expected);
+            String label = tokens + " tokens, 2/" + kvHeads + " heads of " + headDim + ", causal " + mask.causal() + ", valid "
+                    + Arrays.toString(mask.validKeys()) + ", from " + offset + ": " + difference;
+            assertTrue(difference.relativeL2() < 6e-3, label);
+            float[] around = wide.toHost().values();
+            for (int i = 0; i < around.length; i++) {
+                int column = i % (2 * headDim + 16) - offset;
+                int row = i / (2 * headDim + 16) % (tokens + 2) - 1;
+                assertTrue(around[i] == 7 || column >= 0 && column < 2 * headDim && row >= 0 && row < tokens, label + ", wrote at " + i);
+            }
+        }
+    }
+
+    /** Random values as a slice of wider rows. */
+    private Tensor bf16(CudaOps ops, int tokens, int channels, int offset) {
+        Tensor wide = ops.alloc(Shape.of(2, tokens, channels + 16));
+        ops.copy(ops.input(normal(2, tokens, channels + 16)), wide);
+        return wide.slice(2, offset, offset + channels);
+    }
+
     @Test
     void aConvolutionInPiecesAgreesWithOneInASlice() {
         Tensor weight = weight(24, 16, 3, 3);
@@ -163,6 +217,94 @@ class CudaOpsTest {
             Difference difference = Difference.of(whole.toHost().values(), slice.toHost().values());
             assertTrue(difference.relativeL2() < 1e-6, difference.toString());
         }
+    }
+
+    @Test
+    void convolutionsInBf16AgreeWithF32() {
+        Conv2d.Padding around = Conv2d.Padding.around(1);
+        convolution(57, 61, 64, 72, 3, 1, around, true, true);
+        convolution(57, 61, 64, 72, 3, 1, around, false, true);
+        convolution(57, 61, 64, 72, 3, 1, around, true, false);
+        convolution(64, 62, 128, 64, 3, 2, new Conv2d.Padding(0, 0, 1, 1), true, false);
+        convolution(64, 63, 136, 48, 1, 1, Conv2d.Padding.NONE, true, true);
+        convolution(63, 65, 256, 3, 3, 1, around, true, false);
+        convolution(65, 63, 3, 128, 3, 1, around, true, false);
+        convolution(63, 61, 36, 100, 3, 1, around, true, true);
+        convolution(5, 7, 16, 8, 3, 1, around, true, true);
+        convolution(33, 29, 64, 64, 3, 1, new Conv2d.Padding(2, 0, 1, 3), false, false);
+        convolution(128, 128, 256, 256, 3, 1, around, true, true);
+    }
+
+    private void convolution(int height, int width, int in, int out, int size, int stride, Conv2d.Padding padding, boolean biased,
+            boolean onto) {
+        Tensor weight = scaled(1 / Math.sqrt(in * size * size), out, in, size, size);
+        Tensor bias = biased ? weight(out) : null;
+        HostTensor x = normal(2, height, width, in);
+        Conv2d shaped = new Conv2d(Tensor.of("w", DType.F32, Shape.of(out, size, size, in), weight.storage()), null, stride, padding);
+        HostTensor added = normal(shaped.outShape(x.shape()).dims());
+        agrees("conv2d " + x.shape() + " to " + added.shape() + " biased " + biased + " onto " + onto, (ops, inputs) -> {
+            Conv2d layer = new Conv2d(ops.convWeight(weight), bias == null ? null : ops.weight(bias), stride, padding);
+            return onto ? ops.conv2dAdded(inputs[0], layer, inputs[1]) : ops.conv2d(inputs[0], layer);
+        }, x, added);
+    }
+
+    @Test
+    void groupNormAndUpsamplingInBf16AgreeWithF32AlsoInsideLargerPictures() {
+        for (int[] sizes : new int[][] {{64, 32}, {128, 32}, {256, 32}, {512, 32}, {64, 64}, {48, 16}, {2056, 1}, {20, 4}}) {
+            Tensor weight = weight(sizes[0]);
+            Tensor bias = weight(sizes[0]);
+            HostTensor x = normal(2, 23, 19, sizes[0]);
+            for (boolean silu : new boolean[] {false, true}) {
+                agrees("groupNorm of " + x.shape() + " in " + sizes[1], (ops, inputs) -> ops.groupNorm(inputs[0],
+                        ops.weight(weight), ops.weight(bias), sizes[1], 1e-6, silu), x);
+                agrees("groupNorm inside " + x.shape() + " in " + sizes[1], (ops, inputs) -> {
+                    Tensor inside = inputs[0].slice(1, 3, 20).slice(2, 1, 18);
+                    return ops.upsampleNearest2x(ops.groupNorm(inside, ops.weight(weight), ops.weight(bias), sizes[1], 1e-6, silu));
+                }, x);
+            }
+        }
+    }
+
+    @Test
+    void attentionOfLargeHeadsInBf16AgreesWithF32() {
+        for (int[] sizes : new int[][] {{77, 77, 1, 1, 512}, {130, 37, 2, 1, 264}, {3, 1, 1, 1, 200}, {9000, 9001, 1, 1, 136}}) {
+            HostTensor q = normal(1, sizes[0], sizes[2] * sizes[4]);
+            HostTensor kv = normal(1, sizes[1], 2 * sizes[3] * sizes[4]);
+            long half = kv.shape().dim(2) / 2;
+            agrees("attention " + Arrays.toString(sizes), (ops, inputs) -> ops.attention(inputs[0],
+                    inputs[1].slice(2, 0, half), inputs[1].slice(2, half, 2 * half), sizes[2], sizes[3], AttentionMask.NONE), q, kv);
+        }
+    }
+
+    private interface Computation {
+        Tensor of(CudaOps ops, Tensor[] inputs);
+    }
+
+    /** In bf16, of inputs rounded to it, as in f32 up to some roundings; and the same bits twice. */
+    private static void agrees(String label, Computation computation, HostTensor... inputs) {
+        float[] expected;
+        try (CudaOps ops = new CudaOps(Precision.F32); Frame _ = ops.frame()) {
+            expected = computation.of(ops, Arrays.stream(inputs).map(ops::input).toArray(Tensor[]::new)).toHost().values();
+        }
+        try (CudaOps ops = new CudaOps(Precision.BF16); Frame _ = ops.frame()) {
+            Tensor[] rounded = Arrays.stream(inputs).map(input -> {
+                Tensor tensor = ops.alloc(input.shape());
+                ops.copy(ops.input(input), tensor);
+                return tensor;
+            }).toArray(Tensor[]::new);
+            float[] found = computation.of(ops, rounded).toHost().values();
+            Difference difference = Difference.of(found, expected);
+            assertTrue(difference.relativeL2() < 8e-3, label + ": " + difference);
+            assertArrayEquals(found, computation.of(ops, rounded).toHost().values(), label + ": a second run");
+        }
+    }
+
+    private Tensor scaled(double factor, long... dims) {
+        float[] values = normal(dims).values();
+        for (int i = 0; i < values.length; i++) {
+            values[i] *= (float) factor;
+        }
+        return Tensor.of("w", DType.F32, new Shape(dims), new HostStorage(MemorySegment.ofArray(values)));
     }
 
     @Test
