@@ -114,7 +114,7 @@ public final class Klein implements AutoCloseable {
 
     /** This model's pictures: decoding, and reference images. */
     public Pictures pictures() {
-        return new Pictures(ops, vae(), Pictures.DEFAULT_BUDGET_BYTES);
+        return new Pictures(ops, vae(), ops.room(Pictures.DEFAULT_BUDGET_BYTES));
     }
 
     /** Prompt embeddings [1, tokens, 3 * hidden]. */

@@ -9,7 +9,7 @@ import dev.kleinscope.tensor.HostTensor;
 /** Latents to pictures and back. Source: diffusers {@code Flux2KleinPipeline}. */
 public final class Pictures {
 
-    /** Enough for 1024x1024 as a whole. */
+    /** Working memory of a decode where the backend does not say what room it has. */
     public static final long DEFAULT_BUDGET_BYTES = 3L << 30;
 
     private final Ops ops;

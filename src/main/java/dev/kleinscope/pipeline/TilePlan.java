@@ -2,6 +2,7 @@ package dev.kleinscope.pipeline;
 
 import dev.kleinscope.model.vae.DecoderMemory;
 import dev.kleinscope.model.vae.VaeConfig;
+import dev.kleinscope.tensor.DType;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -40,14 +41,15 @@ public record TilePlan(int stage, int margin, int tilesDown, int tilesAcross, lo
      *
      * @param height of the latents
      * @param width of the latents
+     * @param type of pictures in the decoder
      * @param budgetBytes working memory it may take
      * @throws IllegalArgumentException if no plan fits; names the least that would do
      */
-    static TilePlan of(VaeConfig config, int height, int width, long budgetBytes) {
+    static TilePlan of(VaeConfig config, int height, int width, DType type, long budgetBytes) {
         long scale = config.scale();
         long pictureBytes = height * scale * width * scale * config.outChannels() * Float.BYTES;
         int blocks = config.blocks();
-        long whole = DecoderMemory.before(config, blocks, (long) height * width) + pictureBytes;
+        long whole = DecoderMemory.before(config, blocks, (long) height * width, type) + pictureBytes;
         if (whole <= budgetBytes) {
             return new TilePlan(blocks, 0, 1, 1, whole);
         }
@@ -56,13 +58,13 @@ public record TilePlan(int stage, int margin, int tilesDown, int tilesAcross, lo
             int rows = height << (stage - 1);
             int columns = width << (stage - 1);
             int margin = margin(config, stage);
-            long before = DecoderMemory.before(config, stage, (long) height * width) + pictureBytes;
+            long before = DecoderMemory.before(config, stage, (long) height * width, type) + pictureBytes;
             for (int tiles = 2; tiles <= Math.ceilDiv(Math.max(rows, columns), MARGINS_PER_TILE * margin); tiles++) {
                 int side = Math.ceilDiv(Math.max(rows, columns), tiles);
                 int down = Math.ceilDiv(rows, side);
                 int across = Math.ceilDiv(columns, side);
                 long pixels = (long) window(rows, down, margin) * window(columns, across, margin);
-                long bytes = before + DecoderMemory.from(config, stage, pixels);
+                long bytes = before + DecoderMemory.from(config, stage, pixels, type);
                 if (bytes <= budgetBytes) {
                     return new TilePlan(stage, margin, down, across, bytes);
                 }

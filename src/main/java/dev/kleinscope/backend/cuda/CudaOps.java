@@ -29,6 +29,9 @@ import java.lang.foreign.ValueLayout;
  */
 public final class CudaOps implements Ops {
 
+    /** The scores of an attention of large heads, the columns of a convolution, workspaces. */
+    private static final long OPERATION_BYTES = 1L << 30;
+
     private final Precision precision;
     private final Cuda cuda;
     private final DeviceMemory memory;
@@ -84,6 +87,18 @@ public final class CudaOps implements Ops {
     /** Bytes on the device that activations hold, in use or kept for the next. */
     public long activationBytes() {
         return memory.pooledBytes();
+    }
+
+    @Override
+    public DType pictureType() {
+        return precision == Precision.BF16 ? DType.BF16 : DType.F32;
+    }
+
+    /** What is free on the device, whatever is usual, but for what single operations need beside their operands. */
+    @Override
+    public long room(long usual) {
+        cuda.requireOwner();
+        return Math.max(0, cuda.memory()[0] + memory.idleBytes() - OPERATION_BYTES);
     }
 
     @Override

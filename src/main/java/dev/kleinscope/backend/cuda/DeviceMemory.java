@@ -68,6 +68,11 @@ final class DeviceMemory implements AutoCloseable {
         return pooledBytes;
     }
 
+    /** Bytes of the pool that no one uses. */
+    long idleBytes() {
+        return pool.values().stream().flatMap(ArrayDeque::stream).mapToLong(Block::bytes).sum();
+    }
+
     private long allocate(long bytes, String what) {
         cuda.requireOwner();
         try (Arena arena = Arena.ofConfined()) {
