@@ -61,6 +61,19 @@ class CudaOpsTest {
     }
 
     @Test
+    void theRoomIsWhatIsFreeAndWhatNoOneUses() {
+        try (CudaOps ops = new CudaOps(Precision.F32)) {
+            long slack = 64L << 20;
+            long before = ops.room(0);
+            try (Frame _ = ops.frame()) {
+                ops.alloc(Shape.of(1L << 28));
+                assertEquals(before - (1L << 30), ops.room(0), slack);
+            }
+            assertEquals(before, ops.room(0), slack);
+        }
+    }
+
+    @Test
     void theSecondOfTwoEqualStepsAllocatesNothing() {
         try (CudaOps ops = new CudaOps(Precision.BF16)) {
             Linear layer = new Linear(ops.weight(weight(64, 64)));
