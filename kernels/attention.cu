@@ -1,9 +1,9 @@
 // softmax(q k^T / sqrt(headDim)) v in f32 with an online softmax: 64 queries of a head a block, keys 64 at a time.
 #include "common.cuh"
 
-// CHUNKS: 64-wide pieces of a head that the output is kept in. visible: keys each batch element has.
+// CHUNKS: 64-wide pieces of a head that the output is kept in. valid: keys each batch element has.
 template <int CHUNKS>
-__device__ void attend(const View& q, const View& k, const View& v, const View& out, const int* valid, int queries, int keys,
+__device__ void attend(const View& q, const View& k, const View& v, const View& out, const Counts& valid, int queries, int keys,
         int headDim, int group, int causal, float scale) {
     const int TILE = 64, DEPTH = 16;
     __shared__ float qs[DEPTH][TILE + 4];
@@ -13,7 +13,7 @@ __device__ void attend(const View& q, const View& k, const View& v, const View& 
     const int firstQuery = blockIdx.x * TILE, head = blockIdx.y, batch = blockIdx.z;
     const int tx = threadIdx.x & 15, ty = threadIdx.x >> 4;
     const i64 qHead = (i64)head * headDim, kHead = (i64)(head / group) * headDim;
-    const int limit = valid ? min(keys, valid[batch]) : keys;
+    const int limit = min(keys, valid.n[batch]);
     const int lastQuery = min(firstQuery + TILE, queries) - 1;
     const int end = causal ? min(limit, lastQuery + 1) : limit;
     float acc[CHUNKS][4][4];
@@ -115,7 +115,7 @@ __device__ void attend(const View& q, const View& k, const View& v, const View& 
             for (int j = 0; j < 4; j++) {
                 const int channel = c * TILE + tx * 4 + j;
                 if (query < queries && channel < headDim) {
-                    put(out, batch * out.s1 + query * out.s2 + qHead + channel, total[i] > 0 ? acc[c][i][j] / total[i] : 0.0f);
+                    put(out, batch * out.s1 + query * out.s2 + qHead + channel, total[i] == 0 ? 0.0f : acc[c][i][j] / total[i]);
                 }
             }
         }
@@ -123,8 +123,8 @@ __device__ void attend(const View& q, const View& k, const View& v, const View& 
 }
 
 #define ATTENTION(name, chunks) \
-    extern "C" __global__ __launch_bounds__(256) void name(View q, View k, View v, View out, const int* valid, int queries, \
-            int keys, int headDim, int group, int causal, float scale) { \
+    extern "C" __global__ __launch_bounds__(256) void name(View q, View k, View v, View out, \
+            const __grid_constant__ Counts valid, int queries, int keys, int headDim, int group, int causal, float scale) { \
         attend<chunks>(q, k, v, out, valid, queries, keys, headDim, group, causal, scale); \
     }
 

@@ -1,36 +1,23 @@
-// Operations on rows: one block a row (or a group of channels within it), sums in f32, results rounded once.
+// Normalisation, rotation and small products of rows: sums in f32, results rounded once; with `steps`, each step rounded to bf16 as
+// PyTorch's separate operations would. Kernels named ..8 take rows of known types in vectors of eight; the plain ones take any
+// width, place and type.
 #include "common.cuh"
 
-enum Elementwise { COPY, SILU, SWIGLU, ADD_SCALED, LERP, GELU_ERF, GELU_QUICK, GELU_TANH, GATED_RESIDUAL, ADD_BIAS };
+enum NormKind { PLAIN, MODULATE, AFFINE, RMS };
 
-// out = f(a, b); gate is a row for each batch element of GATED_RESIDUAL, or the bias of ADD_BIAS.
-extern "C" __global__ void elementwise(View a, View b, View gate, View out, i64 tokens, int width, int op, float scale) {
-    const i64 row = blockIdx.x;
-    const i64 at = a.row(row), bt = b.row(row), to = out.row(row);
-    const i64 gt = op == GATED_RESIDUAL ? gate.row(row / tokens) : 0;
-    for (int i = blockIdx.y * blockDim.x + threadIdx.x; i < width; i += gridDim.y * blockDim.x) {
-        const float x = get(a, at + i);
-        float y;
-        switch (op) {
-            case COPY: y = x; break;
-            case SILU: y = silu(x); break;
-            case SWIGLU: y = silu(x) * get(b, bt + i); break;
-            case ADD_SCALED: y = x + scale * get(b, bt + i); break;
-            case LERP: y = x + scale * (get(b, bt + i) - x); break;
-            case GELU_ERF: y = 0.5f * x * erfcf(-x * 0.70710678118654752f); break;
-            case GELU_QUICK: y = x / (1.0f + expf(-1.702f * x)); break;
-            case GELU_TANH: y = 0.5f * x * (1.0f + tanhf(0.79788456080286536f * (x + 0.044715f * x * x * x))); break;
-            case GATED_RESIDUAL: y = x + get(gate, gt + i) * get(b, bt + i); break;
-            default: y = x + get(gate, i); break;
-        }
-        put(out, to + i, y);
+// What follows the normalisation of one value n. MODULATE: (1 + scale) n + shift; AFFINE: scale n + shift; RMS: scale n.
+__device__ __forceinline__ float normed(int kind, float n, float scale, float shift, int steps) {
+    n = kind == AFFINE ? n : rounded(n, steps);
+    switch (kind) {
+        case MODULATE: return steps ? rounded(rounded(rounded(1.0f + scale, 1) * n, 1) + shift, 1) : fmaf(1.0f + scale, n, shift);
+        case AFFINE: return rounded(fmaf(scale, n, shift), steps);
+        case RMS: return rounded(scale * n, steps);
+        default: return n;
     }
 }
 
-enum NormKind { PLAIN, MODULATE, AFFINE };
-
-// LayerNorm of each row. MODULATE: (1 + scale) n + shift, a row of each for a batch element; AFFINE: scale n + shift.
-extern "C" __global__ void layer_norm(View x, View scale, View shift, View out, i64 tokens, int width, int kind, float eps) {
+// LayerNorm of each row. MODULATE has a row of scale and shift for a batch element, AFFINE one for all.
+extern "C" __global__ void layer_norm(View x, View scale, View shift, View out, i64 tokens, int width, int kind, float eps, int steps) {
     const i64 row = blockIdx.x;
     const i64 from = x.row(row), to = out.row(row);
     float sum = 0;
@@ -47,22 +34,154 @@ extern "C" __global__ void layer_norm(View x, View scale, View shift, View out, 
     const i64 batch = kind == MODULATE ? row / tokens : 0;
     const i64 sc = scale.row(batch), sh = shift.row(batch);
     for (int i = threadIdx.x; i < width; i += blockDim.x) {
-        float n = (get(x, from + i) - mean) * factor;
-        if (kind != PLAIN) {
-            const float s = get(scale, sc + i);
-            n = (kind == MODULATE ? 1.0f + s : s) * n + get(shift, sh + i);
-        }
-        put(out, to + i, n);
+        const float n = (get(x, from + i) - mean) * factor;
+        put(out, to + i, normed(kind, n, kind == PLAIN ? 0.0f : get(scale, sc + i), kind == PLAIN ? 0.0f : get(shift, sh + i), steps));
     }
 }
 
+// The same, and RMSNorm of whole rows. Blocks: x groups of R tokens, y the batch. A thread holds V vectors of each of the R rows.
+template <typename I, typename O, int V, int R>
+__device__ __forceinline__ void norm8(Rows x, Rows scale, Rows shift, Rows out, int tokens, int vectors, int kind, float eps, int steps,
+        int aligned) {
+    const int first = blockIdx.x * R;
+    const float* scales = scale.at<float>(blockIdx.y, 0);
+    const float* shifts = shift.at<float>(blockIdx.y, 0);
+    const float share = 1.0f / (8 * vectors);
+    Eight<I> rows[R][V];
+#pragma unroll
+    for (int r = 0; r < R; r++) {
+        const I* from = x.at<I>(blockIdx.y, first + r);
+#pragma unroll
+        for (int v = 0; v < V; v++) {
+            const int i = threadIdx.x + v * blockDim.x;
+            rows[r][v].clear();
+            if (i < vectors && (R == 1 || first + r < tokens)) {
+                if (aligned) {
+                    rows[r][v].load(from + 8 * i);
+                } else {
+                    rows[r][v].gather(from + 8 * i);
+                }
+            }
+        }
+    }
+    float means[R] = {};
+    if (kind != RMS) {
+#pragma unroll
+        for (int r = 0; r < R; r++) {
+#pragma unroll
+            for (int v = 0; v < V; v++) {
+                float values[8];
+                rows[r][v].widen(values);
+#pragma unroll
+                for (int j = 0; j < 8; j++) {
+                    means[r] += values[j];
+                }
+            }
+        }
+        row_sums<0, R>(means);
+#pragma unroll
+        for (int r = 0; r < R; r++) {
+            means[r] *= share;
+        }
+    }
+    float factors[R] = {};
+#pragma unroll
+    for (int r = 0; r < R; r++) {
+#pragma unroll
+        for (int v = 0; v < V; v++) {
+            if ((int)(threadIdx.x + v * blockDim.x) < vectors) {
+                float values[8];
+                rows[r][v].widen(values);
+#pragma unroll
+                for (int j = 0; j < 8; j++) {
+                    const float d = values[j] - means[r];
+                    factors[r] = fmaf(d, d, factors[r]);
+                }
+            }
+        }
+    }
+    row_sums<1, R>(factors);
+#pragma unroll
+    for (int r = 0; r < R; r++) {
+        factors[r] = rsqrtf(fmaf(factors[r], share, eps));
+    }
+#pragma unroll
+    for (int v = 0; v < V; v++) {
+        const int i = threadIdx.x + v * blockDim.x;
+        if (i < vectors) {
+            float sc[8] = {}, sh[8] = {};
+            if (kind != PLAIN) {
+                load8(scales + 8 * i, aligned, sc);
+            }
+            if (kind == MODULATE || kind == AFFINE) {
+                load8(shifts + 8 * i, aligned, sh);
+            }
+#pragma unroll
+            for (int r = 0; r < R; r++) {
+                if (R == 1 || first + r < tokens) {
+                    float values[8];
+                    rows[r][v].widen(values);
+#pragma unroll
+                    for (int j = 0; j < 8; j++) {
+                        values[j] = normed(kind, (values[j] - means[r]) * factors[r], sc[j], sh[j], steps);
+                    }
+                    store8(out.at<O>(blockIdx.y, first + r) + 8 * i, aligned, values);
+                }
+            }
+        }
+    }
+}
+
+#define NORM8(NAME, I, O, V, R)                                                                                                     \
+    extern "C" __global__ void __launch_bounds__(512) NAME(Rows x, Rows scale, Rows shift, Rows out, int tokens, int vectors, int kind, \
+            float eps, int steps, int aligned) {                                                                                    \
+        norm8<I, O, V, R>(x, scale, shift, out, tokens, vectors, kind, eps, steps, aligned);                                        \
+    }
+#define NORM8_TYPES(V, R)                                                                                                           \
+    NORM8(norm8_ff_##V##_##R, float, float, V, R)                                                                                   \
+    NORM8(norm8_fb_##V##_##R, float, u16, V, R)                                                                                     \
+    NORM8(norm8_bb_##V##_##R, u16, u16, V, R)
+
+NORM8_TYPES(1, 1)
+NORM8_TYPES(2, 1)
+NORM8_TYPES(4, 1)
+NORM8(norm8_bb_2_2, u16, u16, 2, 2)
+NORM8(norm8_bb_4_2, u16, u16, 4, 2)
+NORM8(norm8_bb_2_4, u16, u16, 2, 4)
+NORM8(norm8_bb_1_4, u16, u16, 1, 4)
+
 enum Pairing { NONE, ADJACENT, HALVES };
+
+// The rotation of a pair. Rounding in steps, HALVES does what transformers does: everything in bf16; ADJACENT what diffusers does.
+__device__ __forceinline__ void rotate(int pairing, float& a, float& b, float c, float s, int steps) {
+    float first, second;
+    if (steps && pairing == HALVES) {
+        c = rounded(c, 1);
+        s = rounded(s, 1);
+        first = rounded(a * c, 1) - rounded(b * s, 1);
+        second = rounded(b * c, 1) + rounded(a * s, 1);
+    } else if (steps) {
+        first = __fmul_rn(a, c) - __fmul_rn(b, s);
+        second = __fmul_rn(b, c) + __fmul_rn(a, s);
+    } else {
+        first = fmaf(a, c, -b * s);
+        second = fmaf(b, c, a * s);
+    }
+    a = rounded(first, steps);
+    b = rounded(second, steps);
+}
+
+// A normalised value times its weight. Rounding in steps, transformers' Qwen3RMSNorm rounds before the weight, torch's not.
+__device__ __forceinline__ float weighted(float n, float weight, bool before, int steps) {
+    return rounded((before ? rounded(n, steps) : n) * weight, steps);
+}
 
 // RMSNorm of each group of `size` channels, then the rotation of its pairs; block x is a row, block y a group.
 extern "C" __global__ void rms_norm(View x, View weight, View cosines, View sines, View out, i64 tokens, int size, int pairing,
-        float eps) {
+        float eps, int steps) {
     const i64 row = blockIdx.x;
     const i64 from = x.row(row) + (i64)blockIdx.y * size, to = out.row(row) + (i64)blockIdx.y * size;
+    const bool before = pairing == HALVES || (pairing == NONE && gridDim.y == 1);
     float squares = 0;
     for (int i = threadIdx.x; i < size; i += blockDim.x) {
         const float v = get(x, from + i);
@@ -71,7 +190,7 @@ extern "C" __global__ void rms_norm(View x, View weight, View cosines, View sine
     const float factor = 1.0f / sqrtf(block_sum(squares) / size + eps);
     if (pairing == NONE) {
         for (int i = threadIdx.x; i < size; i += blockDim.x) {
-            put(out, to + i, get(x, from + i) * factor * get(weight, i));
+            put(out, to + i, weighted(get(x, from + i) * factor, get(weight, i), before, steps));
         }
         return;
     }
@@ -80,13 +199,103 @@ extern "C" __global__ void rms_norm(View x, View weight, View cosines, View sine
     for (int pair = threadIdx.x; pair < half; pair += blockDim.x) {
         const int first = pairing == ADJACENT ? 2 * pair : pair;
         const int second = pairing == ADJACENT ? first + 1 : first + half;
-        const float a = get(x, from + first) * factor * get(weight, first);
-        const float b = get(x, from + second) * factor * get(weight, second);
-        const float c = get(cosines, ct + pair), s = get(sines, st + pair);
-        put(out, to + first, a * c - b * s);
-        put(out, to + second, b * c + a * s);
+        float a = weighted(get(x, from + first) * factor, get(weight, first), before, steps);
+        float b = weighted(get(x, from + second) * factor, get(weight, second), before, steps);
+        rotate(pairing, a, b, get(cosines, ct + pair), get(sines, st + pair), steps);
+        put(out, to + first, a);
+        put(out, to + second, b);
     }
 }
+
+// A vector of a head: normalised, weighted, rotated.
+__device__ __forceinline__ void head8(float (&v)[8], const float (&w)[8], const float (&c)[8], const float (&s)[8], int lane, int lanes,
+        int pairing, float eps, int steps) {
+    float squares = 0;
+#pragma unroll
+    for (int j = 0; j < 8; j++) {
+        squares = fmaf(v[j], v[j], squares);
+    }
+    for (int offset = lanes / 2; offset > 0; offset >>= 1) {
+        squares += __shfl_xor_sync(0xffffffffu, squares, offset);
+    }
+    const float factor = rsqrtf(fmaf(squares, __fdividef(0.125f, lanes), eps));
+#pragma unroll
+    for (int j = 0; j < 8; j++) {
+        v[j] = weighted(v[j] * factor, w[j], pairing == HALVES, steps);
+    }
+    if (pairing == ADJACENT) {
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+            rotate(ADJACENT, v[2 * j], v[2 * j + 1], c[j], s[j], steps);
+        }
+    } else if (pairing == HALVES) {
+        const bool upper = lane >= lanes / 2;
+#pragma unroll
+        for (int j = 0; j < 8; j++) {
+            const float other = __shfl_xor_sync(0xffffffffu, v[j], lanes / 2);
+            float a = upper ? other : v[j], b = upper ? v[j] : other;
+            rotate(HALVES, a, b, c[j], s[j], steps);
+            v[j] = upper ? b : a;
+        }
+    }
+}
+
+// The same for heads of 8 * lanes channels, lanes a power of two up to 32, of q and of k at once: a thread takes the same vector of
+// both, where there is one. Blocks: x along a row, y tokens, z the batch.
+template <typename T>
+__device__ __forceinline__ void rms_heads8(Rows q, Rows k, const float* qWeight, const float* kWeight, Rows cosines, Rows sines,
+        Rows qOut, Rows kOut, int qVectors, int kVectors, int lanes, int pairing, float eps, int steps, int aligned) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    const int lane = i & (lanes - 1);
+    float a[8] = {}, b[8] = {}, w[8], c[8] = {}, s[8] = {};
+    if (i < qVectors) {
+        load8(q.at<T>(blockIdx.z, blockIdx.y) + 8 * i, aligned, a);
+    }
+    if (i < kVectors) {
+        load8(k.at<T>(blockIdx.z, blockIdx.y) + 8 * i, aligned, b);
+    }
+    const float* ct = cosines.at<float>(0, blockIdx.y);
+    const float* st = sines.at<float>(0, blockIdx.y);
+    if (pairing == ADJACENT && aligned) {
+        const float4 cs = *(const float4*)(ct + 4 * lane), ss = *(const float4*)(st + 4 * lane);
+        c[0] = cs.x; c[1] = cs.y; c[2] = cs.z; c[3] = cs.w;
+        s[0] = ss.x; s[1] = ss.y; s[2] = ss.z; s[3] = ss.w;
+    } else if (pairing == ADJACENT) {
+        for (int j = 0; j < 4; j++) {
+            c[j] = ct[4 * lane + j];
+            s[j] = st[4 * lane + j];
+        }
+    } else if (pairing == HALVES) {
+        const int pair = 8 * (lane & (lanes / 2 - 1));
+        load8(ct + pair, aligned, c);
+        load8(st + pair, aligned, s);
+    }
+    // whole warps go either way: their lanes exchange sums
+    const int warp = i & ~31;
+    if (warp < qVectors) {
+        load8(qWeight + 8 * lane, aligned, w);
+        head8(a, w, c, s, lane, lanes, pairing, eps, steps);
+        if (i < qVectors) {
+            store8(qOut.at<T>(blockIdx.z, blockIdx.y) + 8 * i, aligned, a);
+        }
+    }
+    if (warp < kVectors) {
+        load8(kWeight + 8 * lane, aligned, w);
+        head8(b, w, c, s, lane, lanes, pairing, eps, steps);
+        if (i < kVectors) {
+            store8(kOut.at<T>(blockIdx.z, blockIdx.y) + 8 * i, aligned, b);
+        }
+    }
+}
+
+#define RMS_HEADS8(NAME, T)                                                                                                         \
+    extern "C" __global__ void __launch_bounds__(256) NAME(Rows q, Rows k, const float* qWeight, const float* kWeight, Rows cosines, \
+            Rows sines, Rows qOut, Rows kOut, int qVectors, int kVectors, int lanes, int pairing, float eps, int steps, int aligned) { \
+        rms_heads8<T>(q, k, qWeight, kWeight, cosines, sines, qOut, kOut, qVectors, kVectors, lanes, pairing, eps, steps, aligned);  \
+    }
+
+RMS_HEADS8(rms_heads8_f, float)
+RMS_HEADS8(rms_heads8_b, u16)
 
 extern "C" __global__ void embedding(View table, const int* ids, View out, int width) {
     const i64 from = table.row(ids[blockIdx.x]), to = out.row(blockIdx.x);
@@ -110,8 +319,9 @@ extern "C" __global__ void channels_last(const void* from, int type, View out, i
     }
 }
 
-// A few rows times a matrix in f32, whatever its type: a warp for each output channel. For vectors [batch, n].
-extern "C" __global__ void few_rows(View x, View weight, View out, int rows, int in, int width) {
+// A few rows times a matrix in f32, whatever its type: a warp for each output channel. For vectors [batch, n]. With `steps`, x is
+// rounded on its way in, and the result.
+extern "C" __global__ void few_rows(View x, View weight, View out, int rows, int in, int width, int steps) {
     const int o = blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5);
     const int lane = threadIdx.x & 31;
     if (o >= width) {
@@ -122,13 +332,55 @@ extern "C" __global__ void few_rows(View x, View weight, View out, int rows, int
         const i64 from = x.row(r);
         float sum = 0;
         for (int i = lane; i < in; i += 32) {
-            sum += get(x, from + i) * get(weight, w + i);
+            sum += rounded(get(x, from + i), steps) * get(weight, w + i);
         }
         for (int offset = 16; offset > 0; offset >>= 1) {
             sum += __shfl_xor_sync(0xffffffffu, sum, offset);
         }
         if (lane == 0) {
-            put(out, out.row(r) + o, sum);
+            put(out, out.row(r) + o, rounded(sum, steps));
         }
+    }
+}
+
+// The same of f32 rows times bf16 in vectors; four loads of the matrix in flight a lane.
+extern "C" __global__ void __launch_bounds__(256) few_rows8(Rows x, Rows weight, Rows out, int vectors, int width, int steps) {
+    const int o = blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5);
+    const int lane = threadIdx.x & 31;
+    if (o >= width) {
+        return;
+    }
+    const u16* w = weight.at<u16>(0, o);
+    const float* from = x.at<float>(0, blockIdx.y);
+    float sum = 0;
+    for (int first = lane; first < vectors; first += 4 * 32) {
+        Eight<u16> part[4];
+#pragma unroll
+        for (int u = 0; u < 4; u++) {
+            if (first + 32 * u < vectors) {
+                part[u].load(w + 8 * (first + 32 * u));
+            } else {
+                part[u].clear();
+            }
+        }
+#pragma unroll
+        for (int u = 0; u < 4; u++) {
+            if (first + 32 * u < vectors) {
+                float a[8], b[8];
+                part[u].widen(a);
+                load8(from + 8 * (first + 32 * u), 1, b);
+#pragma unroll
+                for (int j = 0; j < 8; j++) {
+                    sum = fmaf(a[j], rounded(b[j], steps), sum);
+                }
+            }
+        }
+    }
+#pragma unroll
+    for (int offset = 16; offset > 0; offset >>= 1) {
+        sum += __shfl_xor_sync(0xffffffffu, sum, offset);
+    }
+    if (lane == 0) {
+        out.at<float>(0, blockIdx.y)[o] = rounded(sum, steps);
     }
 }

@@ -129,6 +129,7 @@ public record InterpolationProtocol(Klein klein, String from, String to, Denoisi
                 negativeEmbeds = klein.encode(klein.tokenizer().prompt("", maxTokens));
                 progress.accept("encoded the empty prompt");
             }
+            klein.dropTextEncoder();
         }
     }
 

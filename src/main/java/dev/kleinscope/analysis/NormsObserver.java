@@ -1,31 +1,34 @@
 package dev.kleinscope.analysis;
 
+import dev.kleinscope.pipeline.Readings;
 import dev.kleinscope.pipeline.TokenGroups;
 import dev.kleinscope.probe.Observer;
 import dev.kleinscope.probe.Pass;
 import dev.kleinscope.probe.Point;
 import dev.kleinscope.probe.PointCatalog;
-import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Tensor;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.IntStream;
 
 /**
  * Measures the residual stream and its branches during one run.
  *
  * <p>A block's change is measured against the residual stream as the block before left it, so all block outputs are
- * watched as soon as one is measured.
+ * watched as soon as one is measured. Activations are summed where they are; sums are read once a forward.
  */
-final class NormsObserver implements Observer {
-
-    /** One stream of the residual as a block left it: rows of an activation. */
-    private record Residual(float[] values, TokenRows rows) {
-    }
+final class NormsObserver implements Observer, AutoCloseable {
 
     private static final String ALL = "all";
+
+    /** Columns of {@link Readings#rowMoments}: pairs. */
+    private static final int ENERGY = 0;
+    private static final int CHANGE = 2;
+    private static final int PRODUCT = 4;
 
     private final String prompt;
     private final long seed;
@@ -33,13 +36,40 @@ final class NormsObserver implements Observer {
     private final Map<String, Point> measured = new LinkedHashMap<>();
     private final Map<String, Point> followed = new LinkedHashMap<>();
     private final List<NormRow> rows;
-    private final Map<String, Residual> residuals = new LinkedHashMap<>();
+    private final Readings readings;
+    private final List<Seen> seen = new ArrayList<>();
+    private List<Seen> residual = List.of();
 
-    NormsObserver(String prompt, long seed, Map<Pass, TokenGroups> groups, PointCatalog catalog, Set<Point> points, List<NormRow> rows) {
+    /**
+     * An activation of the forward under way.
+     *
+     * @param x [1, tokens, channels]; a residual stream's lives until the next block has been seen
+     * @param before the residual stream that a block changed: all rows, or those of the text and those of the image; else empty
+     * @param moments of its rows, in order, in as many parts as {@code before} has
+     * @param channels energies of every range of rows of every stream but {@link #ALL}; null if not measured
+     */
+    private record Seen(Point point, Tensor x, List<Seen> before, List<Readings.Reading> moments, Readings.Reading channels) {
+
+        double[] sums(int column) {
+            double[] sums = new double[moments.stream().mapToInt(Readings.Reading::rows).sum()];
+            int index = 0;
+            for (Readings.Reading part : moments) {
+                for (int row = 0; row < part.rows(); row++) {
+                    sums[index++] = (double) part.at(row, column) + part.at(row, column + 1);
+                }
+            }
+            return sums;
+        }
+    }
+
+    /** @param readings the model's; closed with this */
+    NormsObserver(Readings readings, String prompt, long seed, Map<Pass, TokenGroups> groups, PointCatalog catalog, Set<Point> points,
+            List<NormRow> rows) {
         this.prompt = prompt;
         this.seed = seed;
         this.groups = groups;
         this.rows = rows;
+        this.readings = readings;
         points.forEach(point -> measured.put(point.name(), point));
         if (points.stream().anyMatch(point -> point.role() == Point.Role.BLOCK)) {
             catalog.points().stream().filter(point -> point.role() == Point.Role.BLOCK || point.role() == Point.Role.EMBEDDER)
@@ -54,31 +84,92 @@ final class NormsObserver implements Observer {
 
     @Override
     public void saw(int step, Pass pass, String name, Tensor tensor) {
-        HostTensor host = tensor.toHost();
         Point point = measured.getOrDefault(name, followed.get(name));
-        int tokens = tokens(point, host);
-        int channels = host.values().length / tokens;
-        Map<String, TokenRows> streams = streams(point, tokens, groups.get(pass));
-        if (measured.containsKey(name)) {
-            Recorder recorder = new Recorder(step, pass, name);
-            streams.forEach((stream, rows) -> measure(recorder, point, stream, rows, host.values(), channels));
+        Tensor x = rows(point, tensor);
+        boolean measures = measured.containsKey(name);
+        List<Seen> before = measures && point.role() == Point.Role.BLOCK ? before(point) : List.of();
+        List<Readings.Reading> moments = new ArrayList<>();
+        long row = 0;
+        for (Seen part : before) {
+            long end = row + part.x.dim(1);
+            moments.add(readings.rowMoments(x.slice(1, row, end), part.x));
+            row = end;
         }
+        if (before.isEmpty()) {
+            moments.add(readings.rowMoments(x, null));
+        }
+        Readings.Reading channels = measures
+                ? readings.channelEnergies(x, bounds(streams(point, (int) x.dim(1), groups.get(pass)))) : null;
+        Seen now = new Seen(point, x, before, moments, channels);
+        seen.add(now);
         if (followed.containsKey(name)) {
-            streams.forEach((stream, rows) -> residuals.put(stream, new Residual(host.values(), rows)));
+            follow(now);
         }
     }
 
-    private void measure(Recorder recorder, Point point, String stream, TokenRows tokens, float[] values, int channels) {
-        StreamStats stats = StreamStats.of(values, channels, tokens);
-        recorder.add(stream, Measure.MEDIAN_NORM, stats.medianNorm());
-        recorder.add(stream, Measure.STREAM_NORM, Math.sqrt(stats.energy()));
-        recorder.add(stream, Measure.TOP_CHANNELS, stats.topShare());
-        if (point.role() == Point.Role.BLOCK && !stream.equals(ALL)) {
-            Residual before = residuals.get(stream);
-            StreamStats.Change change = StreamStats.Change.of(before.values, before.rows, values, tokens, channels);
-            recorder.add(stream, Measure.UPDATE, change.update());
-            recorder.add(stream, Measure.COSINE, change.cosine());
+    /** [1, tokens, channels], whatever the point's own shape. */
+    private static Tensor rows(Point point, Tensor tensor) {
+        int rank = tensor.shape().rank();
+        if (point.rows() != Point.Rows.NONE && rank > 2 && tensor.dim(0) != 1) {
+            throw new IllegalArgumentException(point.name() + ": norms are taken of one picture at a time, found " + tensor.shape());
         }
+        if (point.rows() != Point.Rows.NONE && rank == 3) {
+            return tensor;
+        }
+        long tokens = point.rows() == Point.Rows.NONE ? 1 : tensor.dim(rank == 2 ? 0 : 1);
+        return tensor.reshape(1, tokens, tensor.shape().elements() / tokens);
+    }
+
+    /** The residual stream that a block found, in the order of the rows that it left. */
+    private List<Seen> before(Point block) {
+        return block.rows() == Point.Rows.JOINT ? residual
+                : residual.stream().filter(part -> part.point.rows() == block.rows()).toList();
+    }
+
+    /** A joint stream replaces both of its halves; text comes first. */
+    private void follow(Seen now) {
+        if (now.point.rows() == Point.Rows.JOINT) {
+            residual = List.of(now);
+            return;
+        }
+        List<Seen> next = new ArrayList<>(residual);
+        next.removeIf(part -> part.point.rows() == now.point.rows() || part.point.rows() == Point.Rows.JOINT);
+        next.add(now.point.rows() == Point.Rows.TXT ? 0 : next.size(), now);
+        residual = next;
+    }
+
+    @Override
+    public void done(int step, Pass pass) {
+        readings.finish();
+        for (Seen each : seen) {
+            if (each.channels != null) {
+                record(step, pass, each);
+            }
+        }
+        seen.clear();
+        residual = List.of();
+        readings.reuse();
+    }
+
+    private void record(int step, Pass pass, Seen now) {
+        double[] energies = now.sums(ENERGY);
+        Map<String, TokenRows> streams = streams(now.point, energies.length, groups.get(pass));
+        Map<String, double[]> channels = channels(streams, now.channels);
+        double[] changes = now.before.isEmpty() ? null : now.sums(CHANGE);
+        double[] products = now.before.isEmpty() ? null : now.sums(PRODUCT);
+        double[] found = now.before.stream().flatMapToDouble(part -> Arrays.stream(part.sums(ENERGY))).toArray();
+        streams.forEach((stream, tokens) -> {
+            Recorder recorder = new Recorder(step, pass, now.point.name(), stream);
+            StreamStats stats = StreamStats.of(energies, tokens, channels.get(stream));
+            recorder.add(Measure.MEDIAN_NORM, stats.medianNorm());
+            recorder.add(Measure.STREAM_NORM, Math.sqrt(stats.energy()));
+            recorder.add(Measure.TOP_CHANNELS, stats.topShare());
+            if (changes != null && !stream.equals(ALL)) {
+                StreamStats.Change change = StreamStats.Change.of(found, energies, changes, products, tokens);
+                recorder.add(Measure.UPDATE, change.update());
+                recorder.add(Measure.COSINE, change.cosine());
+            }
+        });
     }
 
     /** Streams of a point that have tokens; "all" where there is more than one kind, so that energies can be added up. */
@@ -99,9 +190,38 @@ final class NormsObserver implements Observer {
         return streams;
     }
 
-    /** Rows of the token dimension: the first of [tokens, ..], the second of [1, tokens, ..]. */
-    private static int tokens(Point point, HostTensor host) {
-        return point.rows() == Point.Rows.NONE ? 1 : (int) host.shape().dim(host.shape().rank() == 2 ? 0 : 1);
+    /** Ranges of the streams that make up the whole, one after the other. */
+    private static int[] bounds(Map<String, TokenRows> streams) {
+        return streams.entrySet().stream().filter(stream -> streams.size() == 1 || !stream.getKey().equals(ALL))
+                .flatMap(stream -> stream.getValue().ranges().stream())
+                .flatMapToInt(range -> IntStream.of(range.from(), range.to())).toArray();
+    }
+
+    /** Each stream's energy by channel, from those of {@link #bounds}; the whole is the sum of its parts. */
+    private static Map<String, double[]> channels(Map<String, TokenRows> streams, Readings.Reading energies) {
+        Map<String, double[]> channels = new LinkedHashMap<>();
+        double[] whole = new double[energies.columns()];
+        int range = 0;
+        for (Map.Entry<String, TokenRows> stream : streams.entrySet()) {
+            if (stream.getKey().equals(ALL) && streams.size() > 1) {
+                continue;
+            }
+            double[] sums = new double[whole.length];
+            for (int i = 0; i < stream.getValue().ranges().size(); i++, range++) {
+                for (int channel = 0; channel < sums.length; channel++) {
+                    sums[channel] += energies.at(range, channel);
+                    whole[channel] += energies.at(range, channel);
+                }
+            }
+            channels.put(stream.getKey(), sums);
+        }
+        channels.put(ALL, whole);
+        return channels;
+    }
+
+    @Override
+    public void close() {
+        readings.close();
     }
 
     private final class Recorder {
@@ -109,14 +229,16 @@ final class NormsObserver implements Observer {
         private final int step;
         private final Pass pass;
         private final String point;
+        private final String stream;
 
-        Recorder(int step, Pass pass, String point) {
+        Recorder(int step, Pass pass, String point, String stream) {
             this.step = step;
             this.pass = pass;
             this.point = point;
+            this.stream = stream;
         }
 
-        void add(String stream, Measure measure, double value) {
+        void add(Measure measure, double value) {
             rows.add(new NormRow(prompt, seed, step, pass.label(), point, stream, measure.symbol(), value));
         }
     }

@@ -1,42 +1,73 @@
 package dev.kleinscope.analysis;
 
 import dev.kleinscope.pipeline.Klein;
+import dev.kleinscope.pipeline.Readings;
 import dev.kleinscope.probe.Observer;
 import dev.kleinscope.probe.Pass;
 import dev.kleinscope.probe.Point;
 import dev.kleinscope.tensor.Tensor;
 import java.util.ArrayList;
+import java.util.Collection;
+import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Set;
-import java.util.stream.Collectors;
+import java.util.Map;
 
-/** The plainest observer: the L2 norm of every block's output. */
-public final class NormsProbe implements Observer {
+/** The plainest observer: the L2 norm of whole activations [batch, tokens, ..], summed where they are. */
+public final class NormsProbe implements Observer, AutoCloseable {
 
-    private final Set<String> points;
-    private final List<Double> norms = new ArrayList<>();
-
-    private NormsProbe(Set<String> points) {
-        this.points = points;
+    private record Seen(String point, Readings.Reading energies) {
     }
 
+    private final Readings readings;
+    private final Map<String, List<Double>> norms = new LinkedHashMap<>();
+    private final List<Seen> seen = new ArrayList<>();
+
+    /**
+     * @param readings the model's; closed with this
+     * @param points whose norms to take
+     */
+    public NormsProbe(Readings readings, Collection<String> points) {
+        this.readings = readings;
+        points.forEach(point -> norms.put(point, new ArrayList<>()));
+    }
+
+    /** Of every block's output. */
     public static NormsProbe blockNorms(Klein klein) {
-        return new NormsProbe(klein.points().points().stream().filter(point -> point.role() == Point.Role.BLOCK).map(Point::name)
-                .collect(Collectors.toSet()));
+        return new NormsProbe(klein.readings(),
+                klein.points().points().stream().filter(point -> point.role() == Point.Role.BLOCK).map(Point::name).toList());
     }
 
     @Override
     public boolean wants(String point) {
-        return points.contains(point);
+        return norms.containsKey(point);
     }
 
     @Override
     public void saw(int step, Pass pass, String point, Tensor tensor) {
-        norms.add(tensor.toHost().norm());
+        seen.add(new Seen(point, readings.rowMoments(tensor, null)));
     }
 
-    /** In the order seen. */
-    public List<Double> norms() {
-        return List.copyOf(norms);
+    @Override
+    public void done(int step, Pass pass) {
+        readings.finish();
+        for (Seen each : seen) {
+            double sum = 0;
+            for (int row = 0; row < each.energies.rows(); row++) {
+                sum += (double) each.energies.at(row, 0) + each.energies.at(row, 1);
+            }
+            norms.get(each.point).add(Math.sqrt(sum));
+        }
+        seen.clear();
+        readings.reuse();
+    }
+
+    /** One norm a forward that is done. */
+    public List<Double> norms(String point) {
+        return List.copyOf(norms.get(point));
+    }
+
+    @Override
+    public void close() {
+        readings.close();
     }
 }

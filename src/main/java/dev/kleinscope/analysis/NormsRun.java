@@ -49,6 +49,7 @@ public record NormsRun(Klein klein, String safe, String extreme, Denoising denoi
         progress.accept("encoded the safe prompt");
         HostTensor extremeEmbeds = klein.encode(extremePrompt);
         progress.accept("encoded the extreme prompt");
+        klein.dropTextEncoder();
         return List.of(new Encoded("safe", safePrompt, safeEmbeds, negative, negativeEmbeds),
                 new Encoded("extreme", extremePrompt, extremeEmbeds, negative, negativeEmbeds));
     }

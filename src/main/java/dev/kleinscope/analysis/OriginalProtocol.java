@@ -1,10 +1,7 @@
 package dev.kleinscope.analysis;
 
-import dev.kleinscope.probe.Observer;
-import dev.kleinscope.probe.Pass;
 import dev.kleinscope.probe.Point;
 import dev.kleinscope.tensor.HostTensor;
-import dev.kleinscope.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -30,16 +27,15 @@ public final class OriginalProtocol {
     public static OriginalNorms run(NormsRun run, HostTensor safeNoise, HostTensor extremeNoise, Map<String, Object> parameters,
             Consumer<String> progress) {
         List<NormsRun.Encoded> prompts = run.encode(progress);
-        Hook safe = new Hook(run);
-        run.denoise(prompts.getFirst(), safeNoise, safe, progress, "");
-        Hook extreme = new Hook(run);
-        run.denoise(prompts.getLast(), extremeNoise, extreme, progress, "");
-
+        Map<String, String> points = layers(run);
         List<OriginalNorms.Layer> layers = new ArrayList<>();
-        safe.norms.forEach((layer, norms) -> {
-            List<Double> other = extreme.norms.get(layer);
-            layers.add(new OriginalNorms.Layer(layer, mean(norms), mean(other), List.copyOf(norms), List.copyOf(other)));
-        });
+        try (NormsProbe safe = new NormsProbe(run.klein().readings(), points.values());
+                NormsProbe extreme = new NormsProbe(run.klein().readings(), points.values())) {
+            run.denoise(prompts.getFirst(), safeNoise, safe, progress, "");
+            run.denoise(prompts.getLast(), extremeNoise, extreme, progress, "");
+            points.forEach((layer, point) -> layers.add(new OriginalNorms.Layer(layer, mean(safe.norms(point)), mean(extreme.norms(point)),
+                    safe.norms(point), extreme.norms(point))));
+        }
         List<String> spikes = layers.stream().filter(layer -> layer.ratio() > OriginalNorms.THRESHOLD)
                 .map(OriginalNorms.Layer::layer).toList();
         return new OriginalNorms(layers, spikes, parameters, finding(layers, spikes),
@@ -79,33 +75,18 @@ public final class OriginalProtocol {
                         + "rather than by norm, would look alike.");
     }
 
-    /** What the script's forward hooks record. */
-    private static final class Hook implements Observer {
-
-        private final Map<String, String> layers = new LinkedHashMap<>();
-        private final Map<String, List<Double>> norms = new LinkedHashMap<>();
-
-        Hook(NormsRun run) {
-            int doubles = 0;
-            int singles = 0;
-            for (Point point : run.klein().points().points()) {
-                if (point.role() == Point.Role.BLOCK && point.rows() == Point.Rows.TXT) {
-                    layers.put(point.name(), "DoubleStream_Layer_" + doubles++);
-                } else if (point.role() == Point.Role.BLOCK && point.rows() == Point.Rows.JOINT) {
-                    layers.put(point.name(), "SingleStream_Layer_" + singles++);
-                }
+    /** The blocks whose first output the script's forward hooks take, by their names there, in order. */
+    private static Map<String, String> layers(NormsRun run) {
+        Map<String, String> layers = new LinkedHashMap<>();
+        int doubles = 0;
+        int singles = 0;
+        for (Point point : run.klein().points().points()) {
+            if (point.role() == Point.Role.BLOCK && point.rows() == Point.Rows.TXT) {
+                layers.put("DoubleStream_Layer_" + doubles++, point.name());
+            } else if (point.role() == Point.Role.BLOCK && point.rows() == Point.Rows.JOINT) {
+                layers.put("SingleStream_Layer_" + singles++, point.name());
             }
-            layers.values().forEach(layer -> norms.put(layer, new ArrayList<>()));
         }
-
-        @Override
-        public boolean wants(String point) {
-            return layers.containsKey(point);
-        }
-
-        @Override
-        public void saw(int step, Pass pass, String point, Tensor tensor) {
-            norms.get(layers.get(point)).add(tensor.toHost().norm());
-        }
+        return layers;
     }
 }

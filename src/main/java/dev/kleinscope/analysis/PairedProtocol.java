@@ -48,8 +48,10 @@ public final class PairedProtocol {
             List<NormRow> measured = store.finished(prompt.label(), seed);
             if (measured == null) {
                 measured = new ArrayList<>();
-                run.denoise(prompt, noise, new NormsObserver(prompt.label(), seed, prompt.groups(), run.klein().points(), points, measured),
-                        progress, ", seed " + seed);
+                try (NormsObserver observer = new NormsObserver(run.klein().readings(), prompt.label(), seed, prompt.groups(),
+                        run.klein().points(), points, measured)) {
+                    run.denoise(prompt, noise, observer, progress, ", seed " + seed);
+                }
                 store.keep(prompt.label(), seed, measured);
             } else {
                 for (int step = 0; step < run.denoising().steps(); step++) {

@@ -4,7 +4,7 @@ import java.util.Arrays;
 import org.apache.commons.statistics.descriptive.Median;
 
 /**
- * Sums over some tokens of an activation, accumulated in f64.
+ * Sums over some tokens of an activation, in f64.
  *
  * @param tokens how many
  * @param medianNorm median of the tokens' L2 norms
@@ -16,34 +16,27 @@ record StreamStats(int tokens, double medianNorm, double energy, double topShare
     private static final int TOP = 4;
 
     /**
-     * @param values row-major rows of {@code channels}
+     * @param energies each row's sum of squares
      * @param rows which rows belong to the stream
+     * @param byChannel the stream's sum of squares in each channel
      */
-    static StreamStats of(float[] values, int channels, TokenRows rows) {
+    static StreamStats of(double[] energies, TokenRows rows, double[] byChannel) {
         double[] norms = new double[rows.count()];
-        double[] byChannel = new double[channels];
         double energy = 0;
         int index = 0;
         for (TokenRows.Range range : rows.ranges()) {
             for (int row = range.from(); row < range.to(); row++) {
-                double sum = 0;
-                int at = row * channels;
-                for (int c = 0; c < channels; c++) {
-                    double square = (double) values[at + c] * values[at + c];
-                    byChannel[c] += square;
-                    sum += square;
-                }
-                norms[index++] = Math.sqrt(sum);
-                energy += sum;
+                norms[index++] = Math.sqrt(energies[row]);
+                energy += energies[row];
             }
         }
-        double median = Median.withDefaults().evaluate(norms);
-        Arrays.sort(byChannel);
+        double[] sorted = byChannel.clone();
+        Arrays.sort(sorted);
         double top = 0;
-        for (int c = Math.max(0, channels - TOP); c < channels; c++) {
-            top += byChannel[c];
+        for (int c = Math.max(0, sorted.length - TOP); c < sorted.length; c++) {
+            top += sorted[c];
         }
-        return new StreamStats(norms.length, median, energy, top / energy);
+        return new StreamStats(norms.length, Median.withDefaults().evaluate(norms), energy, top / energy);
     }
 
     /**
@@ -54,26 +47,20 @@ record StreamStats(int tokens, double medianNorm, double energy, double topShare
      */
     record Change(double update, double cosine) {
 
-        static Change of(float[] in, TokenRows inRows, float[] out, TokenRows outRows, int channels) {
-            double inEnergy = 0;
-            double outEnergy = 0;
-            double difference = 0;
-            double dot = 0;
-            int[] from = inRows.indices();
-            int[] to = outRows.indices();
-            for (int i = 0; i < from.length; i++) {
-                int a = from[i] * channels;
-                int b = to[i] * channels;
-                for (int c = 0; c < channels; c++) {
-                    double x = in[a + c];
-                    double y = out[b + c];
-                    inEnergy += x * x;
-                    outEnergy += y * y;
-                    dot += x * y;
-                    difference += (y - x) * (y - x);
+        /** Each array holds a sum for each row: squares before and after, squared changes, products. */
+        static Change of(double[] in, double[] out, double[] changes, double[] products, TokenRows rows) {
+            double energy = sum(in, rows);
+            return new Change(Math.sqrt(sum(changes, rows) / energy), sum(products, rows) / Math.sqrt(energy * sum(out, rows)));
+        }
+
+        private static double sum(double[] values, TokenRows rows) {
+            double sum = 0;
+            for (TokenRows.Range range : rows.ranges()) {
+                for (int row = range.from(); row < range.to(); row++) {
+                    sum += values[row];
                 }
             }
-            return new Change(Math.sqrt(difference / inEnergy), dot / Math.sqrt(inEnergy * outEnergy));
+            return sum;
         }
     }
 }

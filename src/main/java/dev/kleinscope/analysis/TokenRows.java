@@ -2,7 +2,6 @@ package dev.kleinscope.analysis;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.stream.IntStream;
 
 /** Rows of an activation that belong to a stream. */
 record TokenRows(List<Range> ranges) {
@@ -22,14 +21,5 @@ record TokenRows(List<Range> ranges) {
 
     int count() {
         return ranges.stream().mapToInt(range -> range.to - range.from).sum();
-    }
-
-    int[] indices() {
-        return ranges.stream().flatMapToInt(range -> IntStream.range(range.from, range.to)).toArray();
-    }
-
-    /** The same rows in an activation where {@code rows} others precede them. */
-    TokenRows after(int rows) {
-        return new TokenRows(ranges.stream().map(range -> new Range(range.from + rows, range.to + rows)).toList());
     }
 }

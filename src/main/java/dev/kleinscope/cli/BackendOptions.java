@@ -4,8 +4,11 @@ import dev.kleinscope.backend.cpu.CpuOps;
 import dev.kleinscope.backend.cuda.CudaOps;
 import dev.kleinscope.backend.cuda.CudaUnavailableException;
 import dev.kleinscope.backend.cuda.Precision;
+import dev.kleinscope.backend.cuda.Rounding;
 import dev.kleinscope.backend.reference.ReferenceOps;
+import dev.kleinscope.bindings.cuda.NativeLibs;
 import dev.kleinscope.ops.Ops;
+import java.util.Arrays;
 import java.util.Locale;
 import picocli.CommandLine.Option;
 
@@ -22,12 +25,31 @@ final class BackendOptions {
         }
     }
 
+    /** Whose rounding a run can take over. */
+    enum Compat {
+        DIFFUSERS;
+
+        @Override
+        public String toString() {
+            return name().toLowerCase(Locale.ROOT);
+        }
+    }
+
     @Option(names = "--backend", paramLabel = "B", defaultValue = "auto",
             description = "Where to compute: ${COMPLETION-CANDIDATES}. auto, the default, takes cuda where a GPU and its "
                     + "libraries can be used, else cpu; reference is plain loops, for checking.")
     private Backend backend;
 
+    @Option(names = "--no-cudnn", description = "Compute attention and convolutions on a GPU by our own kernels, more slowly, where "
+            + "cuDNN is not installed.")
+    private boolean noCudnn;
+
+    @Option(names = "--compat", paramLabel = "PEER", description = "Round to bf16 wherever a bf16 run of that peer does, beginning with the "
+            + "timestep: ${COMPLETION-CANDIDATES}. For comparing with such a run; needs bf16 on a GPU.")
+    private Compat compat;
+
     private Backend used;
+    private String whyNoGpu;
     private Precision arithmetic = Precision.F32;
 
     /** Opens it, in bf16 on a GPU; the caller closes it. @throws UnavailableException if it is not to be had here */
@@ -44,11 +66,19 @@ final class BackendOptions {
     Ops open(Precision precision) {
         used = backend;
         if (backend == Backend.AUTO) {
-            used = CudaOps.unavailable() == null ? Backend.CUDA : Backend.CPU;
+            whyNoGpu = CudaOps.unavailable(precision == null ? Precision.BF16 : precision, noCudnn);
+            used = whyNoGpu == null ? Backend.CUDA : Backend.CPU;
         }
         if (used != Backend.CUDA && precision == Precision.BF16) {
             throw new UserInputException("--precision bf16 needs --backend cuda, but " + used + " was "
-                    + (backend == Backend.AUTO ? "found: " + CudaOps.unavailable() : "chosen"));
+                    + (backend == Backend.AUTO ? "found: " + whyNoGpu : "chosen"));
+        }
+        if (compat != null && used != Backend.CUDA) {
+            throw new UserInputException("--compat " + compat + " needs --backend cuda, but " + used + " was "
+                    + (backend == Backend.AUTO ? "found: " + whyNoGpu : "chosen"));
+        }
+        if (compat != null && precision == Precision.F32) {
+            throw new UserInputException("--compat " + compat + " is about rounding to bf16, but f32 was chosen: add --precision bf16");
         }
         return switch (used) {
             case CUDA -> {
@@ -60,16 +90,26 @@ final class BackendOptions {
         };
     }
 
-    private static Ops openCuda(Precision precision) {
+    private Ops openCuda(Precision precision) {
         try {
-            return new CudaOps(precision);
+            return new CudaOps(precision, noCudnn, compat == null ? Rounding.OURS : Rounding.DIFFUSERS);
         } catch (CudaUnavailableException e) {
             throw new UnavailableException("--backend cuda cannot be used here: " + e.getMessage());
         }
     }
 
+    /** What the run computes on, for people: also that a machine's GPU is left idle, and why. */
+    String describe(Ops ops) {
+        return ops.describe() + (whyNoGpu == null || !NativeLibs.isAvailable("cuda-driver") ? "" : " (not on the GPU: " + whyNoGpu + ")");
+    }
+
     /** Takes up what an image's metadata recorded, unless the user chose. */
-    void restore(String recorded) {
+    void restore(String recorded, String recordedCompat) {
+        if (compat == null && recordedCompat != null) {
+            compat = Arrays.stream(Compat.values()).filter(known -> known.toString().equals(recordedCompat)).findFirst()
+                    .orElseThrow(() -> new UserInputException("the image was drawn with --compat " + recordedCompat
+                            + ", which this version does not know"));
+        }
         if (backend == Backend.AUTO) {
             backend = switch (recorded) {
                 case "reference" -> Backend.REFERENCE;
@@ -79,6 +119,11 @@ final class BackendOptions {
                         + "\", which is not here; choose another with --backend, for a picture that is close but not the same");
             };
         }
+    }
+
+    /** Whose rounding was asked for, or null. */
+    String compat() {
+        return compat == null ? null : compat.toString();
     }
 
     /** The arithmetic of the one that was opened. */

@@ -1,23 +1,17 @@
 package dev.kleinscope.cli;
 
-import dev.kleinscope.analysis.NormsProbe;
+import dev.kleinscope.backend.cuda.CudaOps;
 import dev.kleinscope.backend.cuda.Precision;
-import dev.kleinscope.model.dit.Dit;
-import dev.kleinscope.model.dit.DitFlops;
-import dev.kleinscope.model.dit.PositionIds;
-import dev.kleinscope.ops.Frame;
 import dev.kleinscope.ops.Ops;
-import dev.kleinscope.ops.Rope;
 import dev.kleinscope.pipeline.Klein;
-import dev.kleinscope.pipeline.Latents;
-import dev.kleinscope.pipeline.Prompt;
-import dev.kleinscope.pipeline.TorchNoise;
-import dev.kleinscope.probe.Observer;
-import dev.kleinscope.probe.Pass;
-import dev.kleinscope.probe.Probes;
-import dev.kleinscope.tensor.HostTensor;
-import dev.kleinscope.tensor.Shape;
+import dev.kleinscope.weights.ComponentKind;
+import dev.kleinscope.weights.ModelBlueprint;
+import dev.kleinscope.weights.ModelFiles;
+import java.time.LocalDate;
+import java.time.ZoneOffset;
 import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -32,18 +26,33 @@ import picocli.CommandLine.Option;
 /** {@code kleinscope bench}: how long a model takes here. */
 @Command(
         name = "bench",
-        description = "Time text encoding, the transformer's forward, plain and with every block's norms, and decoding.",
+        description = {
+            "Time a model: text encoding, the transformer's forward (plain, with every block's norms, with every block's output copied "
+                    + "to the host), its attention alone, decoding, a four-step picture, and loading.",
+            "Times are wall clock. Inputs and the rotary table are on the device before the clock of a forward starts, as in a second "
+                    + "denoising step, and it stops when the result can be read there. A picture goes from the prompt to 8-bit pixels "
+                    + "in memory. Loading opens backend and files and ends with the first forward or encoding done; for files in the "
+                    + "page cache run it twice. Plain forwards and those with norms take turns."
+        },
         footerHeading = "%nExamples:%n",
         footer = {
-            "  kleinscope bench -m MODEL --size 256x256",
+            "  kleinscope bench --config klein-4b --size 256x256,512x512,1024x1024 --backend cuda",
+            "      random weights, made on the GPU: no download, no file",
             "  kleinscope bench -m MODEL --size 256x256,512x512 --repeat 5 --json",
-            "  kleinscope bench -m MODEL --what decode --size 512x512",
+            "  kleinscope bench -m MODEL --what load,decode --size 512x512",
         })
 final class BenchCommand implements Callable<Integer> {
 
     /** What can be timed. */
     enum What {
-        ENCODE, FORWARD, NORMS, DECODE;
+        LOAD("load"), ENCODE("encode"), FORWARD("forward"), NORMS("forward, norms of all blocks"),
+        CAPTURE("forward, all blocks to the host"), ATTENTION("attention alone"), DECODE("decode"), IMAGE("four-step picture");
+
+        private final String label;
+
+        What(String label) {
+            this.label = label;
+        }
 
         @Override
         public String toString() {
@@ -51,7 +60,12 @@ final class BenchCommand implements Callable<Integer> {
         }
     }
 
-    private static final String PROMPT = "A bucket of red paint spilled on a wooden floor";
+    private static final int GPU_REPEAT = 20;
+    private static final int GPU_WARMUP = 3;
+    private static final int HOST_REPEAT = 3;
+    private static final int HOST_WARMUP = 1;
+    private static final int MOST_LOADS = 3;
+    private static final int ATTENTION_CALLS = 20;
 
     @Mixin
     private ModelOptions model;
@@ -62,6 +76,15 @@ final class BenchCommand implements Callable<Integer> {
     @Mixin
     private OutputOptions output;
 
+    @Option(names = "--config", paramLabel = "SIZES",
+            description = "Instead of a model: random weights of these sizes, as `synth` has them (" + RandomSizes.KLEIN_4B
+                    + ", or a JSON file), made on the GPU or, where they are small, in memory.")
+    private String config;
+
+    @Option(names = "--seed", paramLabel = "SEED", defaultValue = "1",
+            description = "What random weights are drawn from. Default: ${DEFAULT-VALUE}.")
+    private long seed;
+
     @Option(names = "--size", paramLabel = "WxH", split = ",", converter = PictureSize.Converter.class, defaultValue = "256x256",
             description = "Picture sizes. Default: ${DEFAULT-VALUE}.")
     private List<PictureSize> sizes;
@@ -69,13 +92,19 @@ final class BenchCommand implements Callable<Integer> {
     @Option(names = "--max-tokens", paramLabel = "N", defaultValue = "512", description = "Text tokens. Default: ${DEFAULT-VALUE}.")
     private int maxTokens;
 
-    @Option(names = "--what", paramLabel = "W", split = ",", defaultValue = "encode,forward,norms,decode",
-            description = "What to time: ${COMPLETION-CANDIDATES}. Default: all.")
+    @Option(names = "--what", paramLabel = "W", split = ",",
+            description = "What to time: ${COMPLETION-CANDIDATES}. Default: all that the model has the parts for.")
     private Set<What> what;
 
-    @Option(names = "--repeat", paramLabel = "N", defaultValue = "3",
-            description = "Measured runs of each, after one that is not. Default: ${DEFAULT-VALUE}.")
-    private int repeat;
+    @Option(names = "--repeat", paramLabel = "N",
+            description = "Measured runs of each; loading has at most " + MOST_LOADS + ". Default: " + GPU_REPEAT + " on cuda, " + HOST_REPEAT
+                    + " elsewhere.")
+    private Integer repeat;
+
+    @Option(names = "--warmup", paramLabel = "N",
+            description = "Runs of each before those, not measured; loading has none. Default: " + GPU_WARMUP + " on cuda, " + HOST_WARMUP
+                    + " elsewhere.")
+    private Integer warmup;
 
     @Option(names = "--precision", paramLabel = "P",
             description = "Arithmetic: ${COMPLETION-CANDIDATES}. Default: bf16 on cuda, f32 elsewhere.")
@@ -85,119 +114,208 @@ final class BenchCommand implements Callable<Integer> {
      * One timed operation.
      *
      * @param what the operation
+     * @param part of the model that was loaded; else null
+     * @param size of the picture; null where there is none
+     * @param runs that were measured
      * @param median seconds
      * @param least seconds
      * @param most seconds
      * @param gigaflops per second at the median; null where operations are not counted
+     * @param seconds of each run, in order
      */
-    record Timing(String what, double median, double least, double most, Double gigaflops) {
+    record Timing(String what, String part, String size, int runs, double median, double least, double most, Double gigaflops,
+            List<Double> seconds) {
+
+        static Timing of(What what, String part, PictureSize size, Double gigaflop, List<Double> seconds) {
+            double[] sorted = seconds.stream().mapToDouble(Double::doubleValue).sorted().toArray();
+            double median = Median.withDefaults().evaluate(sorted);
+            return new Timing(what.toString(), part, size == null ? null : size.toString(), sorted.length, median, sorted[0],
+                    sorted[sorted.length - 1], gigaflop == null ? null : gigaflop / median, List.copyOf(seconds));
+        }
+
+        String label() {
+            return What.valueOf(what.toUpperCase(Locale.ROOT)).label + (part == null ? "" : " " + part.replace('_', ' '))
+                    + (size == null ? "" : " " + size);
+        }
     }
 
     @Override
     public Integer call() {
-        if (repeat < 1 || repeat > 1000 || maxTokens < 16 || maxTokens > 4096) {
-            throw new UserInputException("--repeat takes 1 to 1000, --max-tokens 16 to 4096");
-        }
+        requireOptions();
+        ModelBlueprint blueprint = config == null ? null : RandomSizes.of(config);
+        Set<What> timed = what != null ? what : possible(files(blueprint, false));
         Console console = output.console();
         List<Timing> timings = new ArrayList<>();
+        if (timed.contains(What.LOAD)) {
+            load(blueprint, timings, console);
+        }
         Map<String, Object> memory = new LinkedHashMap<>();
         String describe;
-        try (Ops ops = backend.open(precision); Klein klein = new Klein(model.files(), ops); ProcessMemory peak = new ProcessMemory();
-                Progress progress = console.progress("bench", steps())) {
+        try (Ops ops = backend.open(precision); Klein klein = new Klein(files(blueprint, ops instanceof CudaOps), ops)) {
             describe = ops.describe();
-            if (what.contains(What.ENCODE)) {
-                Prompt prompt = klein.tokenizer().prompt(PROMPT, maxTokens);
-                timings.add(time("encode " + maxTokens + " tokens", null, progress, () -> klein.encode(prompt)));
+            settle(ops instanceof CudaOps);
+            try (ProcessMemory peak = new ProcessMemory(); Progress progress = console.progress("bench", steps(timed))) {
+                BenchRuns runs = new BenchRuns(klein, ops, maxTokens, ops instanceof CudaOps ? ATTENTION_CALLS : 1,
+                        (size, gigaflop, calls, taking) -> timings.addAll(time(size, gigaflop, calls, progress, taking)));
+                run(runs, timed);
+                if (ProcessMemory.available()) {
+                    memory.put("peak_anonymous_bytes", peak.anonymousPeak());
+                    memory.put("peak_mapped_bytes", peak.filePeak());
+                }
             }
-            for (PictureSize size : sizes) {
-                forward(size, klein, ops, timings, progress);
-                decode(size, klein, timings, progress);
-            }
-            if (ProcessMemory.available()) {
-                memory.put("peak_anonymous_bytes", peak.anonymousPeak());
-                memory.put("peak_mapped_bytes", peak.filePeak());
+            if (ops instanceof CudaOps device) {
+                memory.put("device_weight_bytes", device.weightBytes());
+                memory.put("device_activation_bytes", device.activationBytes());
             }
         }
         print(describe, timings, memory, console);
         return ExitCodes.OK;
     }
 
-    private long steps() {
-        int perSize = (int) what.stream().filter(timed -> timed != What.ENCODE).count();
-        return (long) (repeat + 1) * ((what.contains(What.ENCODE) ? 1 : 0) + perSize * sizes.size());
+    private void settle(boolean cuda) {
+        repeat = repeat != null ? repeat : cuda ? GPU_REPEAT : HOST_REPEAT;
+        warmup = warmup != null ? warmup : cuda ? GPU_WARMUP : HOST_WARMUP;
     }
 
-    private void decode(PictureSize size, Klein klein, List<Timing> timings, Progress progress) {
-        if (what.contains(What.DECODE)) {
-            Shape shape = klein.latentShape(size.width(), size.height());
-            HostTensor latents = normal("latents", shape);
-            timings.add(time("decode " + size, null, progress, () -> klein.pictures().decode(latents)));
+    private void requireOptions() {
+        if (repeat != null && (repeat < 1 || repeat > 1000) || warmup != null && (warmup < 0 || warmup > 1000) || maxTokens < 16
+                || maxTokens > 4096) {
+            throw new UserInputException("--repeat takes 1 to 1000, --warmup 0 to 1000, --max-tokens 16 to 4096");
+        }
+        if (config != null && model.given()) {
+            throw new UserInputException("give --config, for random weights, or --model, not both");
         }
     }
 
-    private static HostTensor normal(String name, Shape shape) {
-        return new HostTensor(name, shape, TorchNoise.randn(TorchNoise.Kind.TORCH_CPU, TorchNoise.Type.F32, 1, shape.dims()));
+    private ModelFiles files(ModelBlueprint blueprint, boolean cuda) {
+        return blueprint == null ? model.files() : ModelFiles.random(config, blueprint, ModelOptions.bundled(), seed, !cuda);
     }
 
-    private void forward(PictureSize size, Klein klein, Ops ops, List<Timing> timings, Progress progress) {
-        Dit dit = klein.dit();
-        Shape shape = klein.latentShape(size.width(), size.height());
-        HostTensor noise = Latents.pack(normal("latents", shape));
-        HostTensor embeds = normal("prompt embeddings", Shape.of(1, maxTokens, dit.config().textDim()));
-        PositionIds txtIds = PositionIds.text(maxTokens);
-        PositionIds imgIds = PositionIds.image((int) shape.dim(2), (int) shape.dim(3));
-        double gigaflop = (DitFlops.linears(dit.config(), imgIds.tokens(), maxTokens)
-                + DitFlops.attention(dit.config(), imgIds.tokens(), maxTokens)) / 1e9;
-        for (What timed : List.of(What.FORWARD, What.NORMS)) {
-            if (!what.contains(timed)) {
+    private static Set<What> possible(ModelFiles files) {
+        Set<What> possible = EnumSet.allOf(What.class);
+        boolean encodes = files.has(ComponentKind.TEXT_ENCODER) && files.has(ComponentKind.TOKENIZER);
+        boolean draws = files.has(ComponentKind.TRANSFORMER);
+        if (!encodes) {
+            possible.removeAll(EnumSet.of(What.ENCODE, What.IMAGE));
+        }
+        if (!draws) {
+            possible.removeAll(EnumSet.of(What.FORWARD, What.NORMS, What.CAPTURE, What.ATTENTION, What.IMAGE));
+        }
+        if (!files.has(ComponentKind.VAE)) {
+            possible.removeAll(EnumSet.of(What.DECODE, What.IMAGE));
+        }
+        if (!encodes && !draws) {
+            possible.remove(What.LOAD);
+        }
+        return possible;
+    }
+
+    private void run(BenchRuns runs, Set<What> timed) {
+        if (timed.contains(What.ENCODE)) {
+            runs.encode();
+        }
+        for (PictureSize size : sizes) {
+            if (timed.contains(What.FORWARD) || timed.contains(What.NORMS) || timed.contains(What.CAPTURE)) {
+                runs.forwards(size, timed);
+            }
+            if (timed.contains(What.ATTENTION)) {
+                runs.attention(size);
+            }
+            if (timed.contains(What.DECODE)) {
+                runs.decode(size);
+            }
+            if (timed.contains(What.IMAGE)) {
+                runs.image(size);
+            }
+        }
+    }
+
+    private List<Timing> time(PictureSize size, Double gigaflop, int calls, Progress progress, Map<What, Runnable> runs) {
+        Map<What, List<Double>> seconds = new EnumMap<>(What.class);
+        for (int i = 0; i < warmup + repeat; i++) {
+            for (Map.Entry<What, Runnable> run : runs.entrySet()) {
+                long start = System.nanoTime();
+                run.getValue().run();
+                double took = (System.nanoTime() - start) / 1e9 / calls;
+                List<Double> all = seconds.computeIfAbsent(run.getKey(), _ -> new ArrayList<>());
+                if (i >= warmup) {
+                    all.add(took);
+                }
+                progress.step(run.getKey().label);
+            }
+        }
+        return seconds.entrySet().stream().map(each -> Timing.of(each.getKey(), null, size, gigaflop, each.getValue())).toList();
+    }
+
+    /** Each part that computes from the prompt to the velocity, up to its first result, on a backend that was just opened. */
+    private void load(ModelBlueprint blueprint, List<Timing> timings, Console console) {
+        for (ComponentKind part : List.of(ComponentKind.TRANSFORMER, ComponentKind.TEXT_ENCODER)) {
+            ModelFiles files = files(blueprint, false);
+            if (!files.has(part) || part == ComponentKind.TEXT_ENCODER && !files.has(ComponentKind.TOKENIZER)) {
                 continue;
             }
-            boolean watched = timed == What.NORMS;
-            Runnable run = () -> {
-                Observer norms = watched ? NormsProbe.blockNorms(klein) : null;
-                try (Frame _ = ops.frame()) {
-                    Rope rope = dit.rope(ops, txtIds, imgIds);
-                    dit.forward(ops, ops.input(noise), ops.input(embeds), new float[] {0.5f},
-                            dit.config().guidanceEmbeds() ? new float[] {4} : null, txtIds, imgIds, rope,
-                            norms == null ? Probes.NONE : Probes.of(norms, 0, Pass.COND)).toHost();
+            List<Double> seconds = new ArrayList<>();
+            int loads = 1;
+            for (int i = 0; i < loads; i++) {
+                long start = System.nanoTime();
+                try (Ops ops = backend.open(precision); Klein klein = new Klein(files(blueprint, ops instanceof CudaOps), ops)) {
+                    BenchRuns once = new BenchRuns(klein, ops, maxTokens, 1, (_, _, _, taking) -> taking.values().forEach(Runnable::run));
+                    if (part == ComponentKind.TRANSFORMER) {
+                        once.forwards(sizes.getFirst(), Set.of(What.FORWARD));
+                    } else {
+                        once.encode();
+                    }
+                    seconds.add((System.nanoTime() - start) / 1e9);
+                    settle(ops instanceof CudaOps);
+                    loads = ops instanceof CudaOps ? Math.min(repeat, MOST_LOADS) : 1;
                 }
-            };
-            timings.add(time("forward " + size + (watched ? ", norms of all blocks" : ""), gigaflop, progress, run));
+                console.note(String.format(Locale.ROOT, "loaded the %s: %.2f s", part.folder().replace('_', ' '), seconds.getLast()));
+            }
+            timings.add(Timing.of(What.LOAD, part.folder(), part == ComponentKind.TRANSFORMER ? sizes.getFirst() : null, null, seconds));
         }
     }
 
-    private Timing time(String name, Double gigaflop, Progress progress, Runnable run) {
-        run.run();
-        progress.step(name);
-        double[] seconds = new double[repeat];
-        for (int i = 0; i < repeat; i++) {
-            long start = System.nanoTime();
-            run.run();
-            seconds[i] = (System.nanoTime() - start) / 1e9;
-            progress.step(name);
-        }
-        java.util.Arrays.sort(seconds);
-        double median = Median.withDefaults().evaluate(seconds);
-        return new Timing(name, median, seconds[0], seconds[repeat - 1], gigaflop == null ? null : gigaflop / median);
+    private long steps(Set<What> timed) {
+        long perSize = timed.stream().filter(each -> each != What.ENCODE && each != What.LOAD).count();
+        return (warmup + repeat) * ((timed.contains(What.ENCODE) ? 1 : 0) + perSize * sizes.size());
     }
 
     private void print(String describe, List<Timing> timings, Map<String, Object> memory, Console console) {
+        String name = config == null ? model.name() : config;
         if (output.json()) {
             Map<String, Object> json = new LinkedHashMap<>();
-            json.put("schema", "kleinscope.bench/1");
+            json.put("schema", "kleinscope.bench/2");
             json.put("kleinscope", Version.summary());
-            json.put("backend", describe);
-            json.put("model", model.name());
+            json.put("date", LocalDate.now(ZoneOffset.UTC).toString());
+            json.put("backend", backend.name());
+            json.put("device", describe);
+            json.put("precision", backend.precision());
+            if (backend.compat() != null) {
+                json.put("compat", backend.compat());
+            }
+            json.put("processors", Runtime.getRuntime().availableProcessors());
+            Map<String, String> versions = new LinkedHashMap<>();
+            if (backend.name().equals("cuda")) {
+                NativeProbe.libraries().forEach(library -> versions.put(library.name(), library.version()));
+            }
+            json.put("libraries", versions);
+            json.put("model", name);
+            json.put("weights", config == null ? "files" : "random");
+            json.put("sizes", sizes.stream().map(PictureSize::toString).toList());
+            json.put("text_tokens", maxTokens);
+            json.put("warmup", warmup);
+            json.put("repeat", repeat);
             json.put("timings", timings);
             json.putAll(memory);
             console.json(json);
             return;
         }
-        console.result("backend " + describe + "; model " + model.name() + "; " + repeat + " runs each");
-        console.result(String.format(Locale.ROOT, "%-44s %10s %10s %10s %10s", "", "median s", "least", "most", "GFLOP/s"));
-        timings.forEach(timing -> console.result(String.format(Locale.ROOT, "%-44s %10.3f %10.3f %10.3f %10s", timing.what(),
-                timing.median(), timing.least(), timing.most(),
+        console.result("backend " + describe + "; model " + name + (config == null ? "" : ", random weights") + "; " + repeat
+                + " runs each after " + warmup);
+        console.result(String.format(Locale.ROOT, "%-44s %10s %10s %10s %10s", "", "median ms", "least", "most", "GFLOP/s"));
+        timings.forEach(timing -> console.result(String.format(Locale.ROOT, "%-44s %10.3f %10.3f %10.3f %10s", timing.label(),
+                1e3 * timing.median(), 1e3 * timing.least(), 1e3 * timing.most(),
                 timing.gigaflops() == null ? "" : String.format(Locale.ROOT, "%.1f", timing.gigaflops()))));
-        memory.forEach((name, bytes) -> console.result(name.replace('_', ' ').replace(" bytes", "") + ": " + Doctor.bytes((Long) bytes)));
+        memory.forEach((key, bytes) -> console.result(key.replace('_', ' ').replace(" bytes", "") + ": " + Doctor.bytes((Long) bytes)));
     }
 }

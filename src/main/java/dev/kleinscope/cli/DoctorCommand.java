@@ -64,7 +64,7 @@ final class DoctorCommand implements Callable<Integer> {
             return "none: " + gpus.detail();
         }
         return gpus.gpus().stream()
-                .map(gpu -> gpu.name() + ", " + Doctor.bytes(gpu.memoryBytes()))
+                .map(gpu -> gpu.name() + ", compute capability " + gpu.computeCapability() + ", " + Doctor.bytes(gpu.memoryBytes()))
                 .collect(Collectors.joining("; "));
     }
 }

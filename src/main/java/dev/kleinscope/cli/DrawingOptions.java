@@ -63,9 +63,12 @@ final class DrawingOptions {
         return steps != null || guidance != null;
     }
 
-    /** Opens the backend; the original scripts' arithmetic is checked to four digits and more, so they run in f32. */
+    /**
+     * Opens the backend. The original scripts' arithmetic is checked to four digits and more, so they run in f32; but not where the
+     * rounding of their own bf16 run was asked for.
+     */
     Ops open(boolean original) {
-        return original ? backend.open(Precision.F32) : backend.open();
+        return original && backend.compat() == null ? backend.open(Precision.F32) : backend.open();
     }
 
     /** Size of pictures where nothing tells it. */
@@ -87,6 +90,9 @@ final class DrawingOptions {
         parameters.put("backend", klein.backend());
         parameters.put("backend_name", backend.name());
         parameters.put("precision", backend.precision());
+        if (backend.compat() != null) {
+            parameters.put("compat", backend.compat());
+        }
         parameters.put("steps", denoising.steps());
         parameters.put("distilled", denoising.distilled());
         parameters.put("guidance", denoising.guidance());
@@ -105,7 +111,7 @@ final class DrawingOptions {
         } else {
             noise.restoreLatents(java.nio.file.Path.of(recorded.latents()));
         }
-        backend.restore(recorded.backend());
+        backend.restore(recorded.backend(), recorded.compat());
         if (!model.given()) {
             model.restore(recorded.model());
         }

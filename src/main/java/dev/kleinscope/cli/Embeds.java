@@ -41,7 +41,7 @@ record Embeds(String prompt, HostTensor values) {
                 throw new UserInputException(file + ": no tensor " + NAME + "; the encode command writes such files");
             }
             Shape shape = source.tensor(NAME).shape();
-            long width = klein.dit().config().textDim();
+            long width = klein.ditConfig().textDim();
             if (shape.rank() != 3 || shape.dim(0) != 1 || shape.dim(1) < 1 || shape.dim(1) > 4096 || shape.dim(2) != width) {
                 throw new UserInputException(file + ": " + NAME + ": expected [1, 1..4096, " + width + "], found " + shape);
             }

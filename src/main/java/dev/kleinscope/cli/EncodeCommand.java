@@ -47,7 +47,7 @@ final class EncodeCommand implements Callable<Integer> {
         PromptChecks.unicode("--prompt", prompt);
         Console console = output.console();
         try (Ops ops = backend.open(); Klein klein = new Klein(model.files(), ops); Progress progress = console.progress("encode", 1)) {
-            console.note("backend " + klein.backend() + "; model " + model.name());
+            console.note("backend " + backend.describe(ops) + "; model " + model.name());
             Prompt tokens = klein.tokenizer().prompt(prompt, maxTokens);
             HostTensor embeds = klein.encode(tokens);
             progress.step("encoded");

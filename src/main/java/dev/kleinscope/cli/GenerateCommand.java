@@ -63,7 +63,7 @@ final class GenerateCommand implements Callable<Integer> {
         checkOptions();
         Console console = output.console();
         try (Ops ops = drawing.open(false); Klein klein = new Klein(drawing.model().files(), ops)) {
-            console.note("backend " + klein.backend() + "; model " + drawing.model().name());
+            console.note("backend " + drawing.backend().describe(ops) + "; model " + drawing.model().name());
             Denoising denoising = drawing.denoising(klein, console, null);
             try (Progress progress = console.progress("generate", 2L + denoising.steps() + references.size())) {
                 Map<String, Object> parameters = draw(klein, denoising, recorded, progress, console);
@@ -81,6 +81,7 @@ final class GenerateCommand implements Callable<Integer> {
         HostTensor cond = condition(klein);
         progress.step("prompt encoded");
         HostTensor uncond = denoising.guided() ? klein.encode(klein.tokenizer().prompt("", (int) cond.shape().dim(1))) : null;
+        klein.dropTextEncoder();
         List<HostTensor> encoded = new ArrayList<>();
         PictureSize fallback = drawing.fallbackSize();
         for (Path reference : references) {

@@ -12,6 +12,7 @@ import dev.kleinscope.report.InterpolationCsv;
 import dev.kleinscope.report.InterpolationReport;
 import dev.kleinscope.report.RunJson;
 import dev.kleinscope.tensor.HostTensor;
+import dev.kleinscope.weights.ComponentKind;
 import dev.kleinscope.weights.ModelFiles;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -87,7 +88,7 @@ final class InterpolateCommand implements Callable<Integer> {
         Console console = output.console();
         boolean original = protocol == NormsCommand.Protocol.ORIGINAL;
         try (Ops ops = drawing.open(original); Klein klein = new Klein(drawing.model().files(), ops); ClipScorer scorer = scorer(ops)) {
-            console.note("backend " + klein.backend() + "; model " + drawing.model().name());
+            console.note("backend " + drawing.backend().describe(ops) + "; model " + drawing.model().name());
             Denoising denoising = drawing.denoising(klein, console, original ? ORIGINAL_STEPS : null);
             List<Double> weights = (alphas != null ? alphas : Alphas.even(original ? 10 : 17)).values();
             InterpolationProtocol sweep = new InterpolationProtocol(klein, from, to, denoising, drawing.maxTokens(), weights, scorer, original);
@@ -142,8 +143,8 @@ final class InterpolateCommand implements Callable<Integer> {
     /** What makes the samples of two runs comparable. */
     private Map<String, Object> parameters(InterpolationProtocol sweep, SortedMap<Long, HostTensor> noises, ClipScorer scorer) {
         Klein klein = sweep.klein();
-        klein.textEncoder();
-        klein.vae();
+        klein.identify(ComponentKind.TEXT_ENCODER);
+        klein.identify(ComponentKind.VAE);
         Map<String, Object> parameters = new LinkedHashMap<>();
         parameters.put("kleinscope", Version.summary());
         parameters.put("protocol", protocol.toString());

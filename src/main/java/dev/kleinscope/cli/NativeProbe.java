@@ -5,9 +5,12 @@ import dev.kleinscope.bindings.cuda.cublaslt.CublasLt;
 import dev.kleinscope.bindings.cuda.cudnn.Cudnn;
 import dev.kleinscope.bindings.cuda.driver.CudaDriver;
 import dev.kleinscope.bindings.cuda.nvrtc.Nvrtc;
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -17,13 +20,14 @@ final class NativeProbe {
     /** A library that may be absent: where it was found and its version, or why not. */
     record Library(String name, boolean found, String version, String detail) {}
 
-    /** A GPU as the driver names it; memory in bytes. */
-    record Gpu(String name, long memoryBytes) {}
+    /** A GPU as the driver names it; its compute capability as {@code 9.0}; memory in bytes. */
+    record Gpu(String name, String computeCapability, long memoryBytes) {}
 
     /** What the driver says. {@code detail} tells why there are none. */
     record Gpus(List<Gpu> gpus, String detail) {}
 
     private static final int NAME_BYTES = 256;
+    private static final Path MODULE_VERSION = Path.of("/sys/module/nvidia/version");
 
     private NativeProbe() {}
 
@@ -66,7 +70,14 @@ final class NativeProbe {
         int handle = device.get(ValueLayout.JAVA_INT, 0);
         CudaDriver.cuDeviceGetName(name, NAME_BYTES, handle);
         CudaDriver.cuDeviceTotalMem_v2(bytes, handle);
-        return new Gpu(name.getString(0), bytes.get(ValueLayout.JAVA_LONG, 0));
+        String capability = attribute(device, CudaDriver.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR(), handle) + "."
+                + attribute(device, CudaDriver.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR(), handle);
+        return new Gpu(name.getString(0), capability, bytes.get(ValueLayout.JAVA_LONG, 0));
+    }
+
+    private static int attribute(MemorySegment number, int attribute, int device) {
+        CudaDriver.cuDeviceGetAttribute(number, attribute, device);
+        return number.get(ValueLayout.JAVA_INT, 0);
     }
 
     private interface VersionReader {
@@ -90,7 +101,16 @@ final class NativeProbe {
         MemorySegment version = arena.allocate(ValueLayout.JAVA_INT);
         CudaDriver.cuDriverGetVersion(version);
         int v = version.get(ValueLayout.JAVA_INT, 0);
-        return "CUDA " + v / 1000 + "." + v % 1000 / 10;
+        return kernelModule() + "for CUDA " + v / 1000 + "." + v % 1000 / 10;
+    }
+
+    /** The driver's own version, as its kernel module tells; empty where there is no module, as under WSL. */
+    private static String kernelModule() {
+        try {
+            return Files.readString(MODULE_VERSION).strip() + " ";
+        } catch (IOException _) {
+            return "";
+        }
     }
 
     private static String nvrtcVersion(Arena arena) {

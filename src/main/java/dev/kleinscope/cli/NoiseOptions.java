@@ -168,7 +168,7 @@ final class NoiseOptions {
 
     private HostTensor checked(Tensor tensor, String name, Klein klein) {
         Shape shape = tensor.shape();
-        long channels = klein.dit().config().inChannels();
+        long channels = klein.ditConfig().inChannels();
         long most = Klein.MAX_SIDE / 16;
         boolean fits = shape.rank() == 4 && shape.dim(0) == 1 && shape.dim(1) == channels && shape.dim(2) >= 1
                 && shape.dim(3) >= 1 && shape.dim(2) <= most && shape.dim(3) <= most;

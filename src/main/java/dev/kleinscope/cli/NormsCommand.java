@@ -16,6 +16,7 @@ import dev.kleinscope.report.NormsCsv;
 import dev.kleinscope.report.NormsReport;
 import dev.kleinscope.report.RunJson;
 import dev.kleinscope.tensor.HostTensor;
+import dev.kleinscope.weights.ComponentKind;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -101,7 +102,7 @@ final class NormsCommand implements Callable<Integer> {
         Console console = output.console();
         Files.createDirectories(out);
         try (Ops ops = drawing.open(protocol == Protocol.ORIGINAL); Klein klein = new Klein(drawing.model().files(), ops)) {
-            console.note("backend " + ops.describe() + "; model " + drawing.model().name());
+            console.note("backend " + drawing.backend().describe(ops) + "; model " + drawing.model().name());
             Denoising denoising = drawing.denoising(klein, console, protocol == Protocol.ORIGINAL ? ORIGINAL_STEPS : null);
             NormsRun run = new NormsRun(klein, safe, extreme, denoising, drawing.maxTokens());
             return protocol == Protocol.PAIRED ? paired(run, console) : original(run, console);
@@ -191,7 +192,7 @@ final class NormsCommand implements Callable<Integer> {
     /** Everything needed to repeat the run, but for prompts and points. */
     private Map<String, Object> parameters(NormsRun run, SortedMap<Long, HostTensor> noises) {
         Klein klein = run.klein();
-        klein.textEncoder();
+        klein.identify(ComponentKind.TEXT_ENCODER);
         Map<String, Object> parameters = new LinkedHashMap<>();
         parameters.put("kleinscope", Version.summary());
         parameters.put("protocol", protocol.toString());

@@ -1,17 +1,12 @@
 package dev.kleinscope.cli;
 
-import dev.kleinscope.model.dit.DitConfig;
-import dev.kleinscope.model.text.Qwen3Config;
-import dev.kleinscope.model.text.TextEncoder;
 import dev.kleinscope.weights.ComponentKind;
 import dev.kleinscope.weights.ModelBlueprint;
-import dev.kleinscope.weights.ModelException;
 import dev.kleinscope.weights.RandomModel;
 import dev.kleinscope.weights.Text;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
-import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -30,6 +25,8 @@ import picocli.CommandLine.Option;
         footer = {
             "  kleinscope synth --config klein-4b --out klein-4b-random",
             "      the sizes of FLUX.2-klein-4B, 16 GB",
+            "  kleinscope synth --config klein-4b --component transformer --out transformer-random",
+            "      its transformer alone, 7.8 GB",
             "  kleinscope synth --config sizes.json --out model --seed 7",
             "      {\"transformer\": {...}, \"text_encoder\": {...}, \"vae\": {...}}, each as in its",
             "      config.json; what is absent is left out",
@@ -38,14 +35,16 @@ import picocli.CommandLine.Option;
         })
 final class SynthCommand implements Callable<Integer> {
 
-    private static final String KLEIN_4B = "klein-4b";
-
     @Mixin
     private OutputOptions output;
 
     @Option(names = "--config", paramLabel = "SIZES", required = true,
-            description = KLEIN_4B + ", or a JSON file: an object with transformer, text_encoder and vae, or one component's config.json.")
+            description = RandomSizes.KLEIN_4B + ", or a JSON file: an object with transformer, text_encoder and vae, or one component's config.json.")
     private String config;
+
+    @Option(names = "--component", paramLabel = "NAME", split = ",",
+            description = "Write these alone, without a tokenizer: transformer, text_encoder, vae. Default: what the sizes have.")
+    private List<String> components = List.of();
 
     @Option(names = {"-o", "--out"}, paramLabel = "DIR", required = true,
             description = "Folder to write; it must be new or empty, and appears when it is complete.")
@@ -58,7 +57,6 @@ final class SynthCommand implements Callable<Integer> {
     @Override
     public Integer call() throws InterruptedException {
         ModelBlueprint blueprint = blueprint();
-        requireUsable(blueprint);
         Console console = output.console();
         RandomModel model = new RandomModel(blueprint, ModelOptions.bundled(), seed);
         long started = System.nanoTime();
@@ -83,33 +81,15 @@ final class SynthCommand implements Callable<Integer> {
     }
 
     private ModelBlueprint blueprint() {
-        if (config.equals(KLEIN_4B)) {
-            return ModelBlueprint.klein4b();
+        ModelBlueprint blueprint = RandomSizes.of(config);
+        if (components.isEmpty()) {
+            return blueprint;
         }
-        try {
-            return ModelBlueprint.read(Path.of(config));
-        } catch (InvalidPathException e) {
-            throw new UserInputException("--config: expected " + KLEIN_4B + " or a file, found what is no path: " + e.getMessage(), e);
+        List<String> there = blueprint.configs().keySet().stream().map(ComponentKind::folder).toList();
+        if (!there.containsAll(components)) {
+            throw new UserInputException("--component " + String.join(",", components) + ": " + config + " has " + there);
         }
-    }
-
-    /** Refuses what could be written but not opened again. */
-    private void requireUsable(ModelBlueprint blueprint) {
-        try {
-            if (blueprint.configs().containsKey(ComponentKind.TRANSFORMER)) {
-                DitConfig.from(blueprint.configs().get(ComponentKind.TRANSFORMER));
-            }
-            if (blueprint.configs().containsKey(ComponentKind.TEXT_ENCODER)) {
-                Qwen3Config qwen = Qwen3Config.from(blueprint.configs().get(ComponentKind.TEXT_ENCODER));
-                if (qwen.layers() < TextEncoder.layersNeeded()) {
-                    throw new ModelException("text encoder configuration: num_hidden_layers: expected at least "
-                            + TextEncoder.layersNeeded()
-                            + ", whose output is part of the prompt embeddings, found " + qwen.layers() + "; correct config.json");
-                }
-            }
-        } catch (ModelException e) {
-            throw new UserInputException(config + ": " + e.getMessage(), e);
-        }
+        return blueprint.only(components);
     }
 
     private static long usableBytes(Path folder) {

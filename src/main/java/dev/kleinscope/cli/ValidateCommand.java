@@ -82,8 +82,13 @@ final class ValidateCommand implements Callable<Integer> {
             String error, List<Row> checks) {
     }
 
-    /** One tensor, for JSON. Infinity stands for what cannot be compared. */
-    record Row(String name, boolean passed, Double relativeL2, Double maxAbs, Integer worstIndex, String problem) {
+    /**
+     * One tensor, for JSON. Infinity stands for what cannot be compared.
+     *
+     * @param streams relative L2 distances of the text and the image tokens, where a tensor holds both; else null
+     */
+    record Row(String name, boolean passed, Double relativeL2, Double maxAbs, Integer worstIndex, String problem,
+            Map<String, Double> streams) {
     }
 
     @Override
@@ -97,7 +102,7 @@ final class ValidateCommand implements Callable<Integer> {
         try (Ops ops = backend.open(precision); Klein klein = new Klein(files, ops);
                 Progress progress = console.progress("validate", cases.size())) {
             if (!output.json()) {
-                console.result("backend " + ops.describe());
+                console.result("backend " + backend.describe(ops));
                 console.result("precision " + precision + "; tolerance, relative L2: "
                         + (rtol != null ? rtol + " (--rtol)" : tolerances()));
             }
@@ -144,10 +149,16 @@ final class ValidateCommand implements Callable<Integer> {
         String first = checks.stream().filter(check -> !check.within(tolerance)).map(TensorCheck::toString).findFirst().orElse(null);
         String worst = checks.stream().max(Comparator.comparingDouble(ValidateCommand::distance)).map(TensorCheck::toString).orElse(null);
         List<Row> rows = checks.stream().map(check -> check.difference() == null
-                ? new Row(check.name(), false, null, null, null, check.problem())
+                ? new Row(check.name(), false, null, null, null, check.problem(), null)
                 : new Row(check.name(), check.within(tolerance), check.difference().relativeL2(), check.difference().maxAbs(),
-                        check.difference().worst(), null)).toList();
+                        check.difference().worst(), null, streams(check))).toList();
         return new Outcome(file.toString(), kind, tolerance, first == null, checks.size(), first, worst, null, rows);
+    }
+
+    private static Map<String, Double> streams(TensorCheck check) {
+        Map<String, Double> streams = new LinkedHashMap<>();
+        check.streams().forEach((stream, difference) -> streams.put(stream, difference.relativeL2()));
+        return streams.isEmpty() ? null : streams;
     }
 
     private double tolerance(String kind) {
@@ -189,6 +200,9 @@ final class ValidateCommand implements Callable<Integer> {
             json.put("model", model.name());
             json.put("backend", backend.name());
             json.put("precision", precision.toString());
+            if (backend.compat() != null) {
+                json.put("compat", backend.compat());
+            }
             json.put("passed", passed);
             json.put("failed", outcomes.size() - passed - errors);
             json.put("errors", errors);

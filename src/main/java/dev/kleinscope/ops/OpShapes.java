@@ -2,6 +2,9 @@ package dev.kleinscope.ops;
 
 import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Tensor;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import java.util.List;
 
 /** The shapes that operations accept. Each method throws IllegalArgumentException naming both shapes. */
 public final class OpShapes {
@@ -19,6 +22,17 @@ public final class OpShapes {
             expect("linear", Shape.of(layer.out()), "bias", layer.bias());
         }
         apart("linear", out, x);
+    }
+
+    /** Layers of one input side by side in {@code out}. */
+    public static void linear(Tensor x, List<Linear> layers, Tensor out) {
+        expect("linear", x.shape().withLast(layers.stream().mapToLong(Linear::out).sum()), "out", out);
+    }
+
+    public static void download(Tensor x, MemorySegment target) {
+        long bytes = x.dtype().bytes(x.shape().elements());
+        require(x.shape().rank() >= 1 && target.byteSize() >= bytes, "download", "needs a buffer of " + bytes + " bytes, not of "
+                + target.byteSize(), "x", x, "x", x);
     }
 
     /** Elementwise operations: all shapes alike. */
@@ -54,6 +68,28 @@ public final class OpShapes {
         if (layer.bias() != null) {
             expect(op, Shape.of(layer.out()), "bias", layer.bias());
         }
+        apart(op, out, x);
+    }
+
+    public static void rowMoments(Tensor x, Tensor before, Tensor out) {
+        String op = "rowMoments";
+        require(x.shape().rank() == 3, op, "x must be [batch, tokens, hidden]", "x", x, "out", out);
+        expect(op, x.shape().withLast(before == null ? 2 : 6), "out", out);
+        apart(op, out, x);
+        if (before != null) {
+            expect(op, x.shape(), "before", before);
+            apart(op, out, before);
+        }
+    }
+
+    public static void channelEnergies(Tensor x, int[] bounds, Tensor out) {
+        String op = "channelEnergies";
+        require(x.shape().rank() == 3, op, "x must be [batch, tokens, hidden]", "x", x, "out", out);
+        for (int i = 0; i < bounds.length; i += 2) {
+            require(i + 1 < bounds.length && bounds[i] >= 0 && bounds[i] <= bounds[i + 1] && bounds[i + 1] <= x.dim(1), op,
+                    "ranges of tokens must be pairs of bounds within x, found " + Arrays.toString(bounds), "x", x, "out", out);
+        }
+        expect(op, Shape.of(x.dim(0), bounds.length / 2, x.dim(2)), "out", out);
         apart(op, out, x);
     }
 
@@ -109,6 +145,13 @@ public final class OpShapes {
         Shape angles = Shape.of(x.dim(1), weight.dim(0) / 2);
         expect("rmsNormRope", angles, "cos", rope.cos());
         expect("rmsNormRope", angles, "sin", rope.sin());
+    }
+
+    /** Queries and keys at once: batch and tokens alike. */
+    public static void rmsNormRope(Tensor q, Tensor k, Tensor normQ, Tensor normK, Rope rope, Tensor qOut, Tensor kOut) {
+        rmsNormRope(q, normQ, rope, qOut);
+        rmsNormRope(k, normK, rope, kOut);
+        require(q.dim(0) == k.dim(0), "rmsNormRope", "batches differ", "q", q, "k", k);
     }
 
     public static void attention(Tensor q, Tensor k, Tensor v, long heads, long kvHeads, AttentionMask mask, Tensor out) {

@@ -4,6 +4,8 @@ import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Tensor;
+import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /**
  * The operations that models are written in.
@@ -22,13 +24,44 @@ public interface Ops extends AutoCloseable {
         return DType.F32;
     }
 
-    /** Bytes that activations may take; {@code usual} where it is not for the backend to say. */
-    default long room(long usual) {
-        return usual;
-    }
-
     /** Opens a frame inside the innermost one. One must be open before anything is allocated. */
     Frame frame();
+
+    /**
+     * Runs operations that recur. A backend may record what they queue and replay it when they recur, without running {@code body}.
+     *
+     * @param key equal for the same operations on the same weights, with the same points watched
+     * @param inputs all that {@code body} reads of what can differ from one time to the next; copied
+     * @param watcher told of what is watched, each time
+     * @return body's result, in the innermost frame
+     */
+    default Tensor repeat(Object key, List<Tensor> inputs, Repeated.Watcher watcher, Repeated body) {
+        return body.run(inputs, watcher);
+    }
+
+    /** Memory to {@link #download} into. The caller closes it. */
+    default HostBuffer hostBuffer(long bytes) {
+        return HostCopies.buffer(bytes);
+    }
+
+    /**
+     * Queues a copy of an activation, its elements as they are and without gaps, to the start of {@code target}, beside what is
+     * computed. The activation may end before the copy is done.
+     *
+     * @param target from {@link #hostBuffer}, at least as large
+     */
+    default void download(Tensor x, MemorySegment target) {
+        HostCopies.copy(x, target);
+    }
+
+    /** Waits until everything queued is done, downloads too. */
+    default void finish() {
+    }
+
+    /** A number that a model is given, such as a timestep, as this backend's arithmetic keeps it. */
+    default float scalar(float value) {
+        return value;
+    }
 
     /** An activation of undefined content in the innermost frame. */
     Tensor alloc(Shape shape);
@@ -39,8 +72,43 @@ public interface Ops extends AutoCloseable {
     /** A weight where this backend wants it: the host backends use the mapped file as it is. */
     Tensor weight(Tensor mapped);
 
+    /**
+     * Weights of layers that read the same input, in this order: side by side in memory where the backend can then multiply by all
+     * of them at once.
+     */
+    default List<Tensor> weights(List<Tensor> mapped) {
+        return mapped.stream().map(this::weight).toList();
+    }
+
+    /**
+     * Makes a model whose weights can be given back before this closes.
+     *
+     * @param name of the model, in messages
+     * @param mostElements how many numbers its weights are at most
+     * @param load makes it; the weights that it asks for meanwhile are the group's
+     */
+    default WeightGroup weightGroup(String name, long mostElements, Runnable load) {
+        load.run();
+        return WeightGroup.MAPPED;
+    }
+
+    /** Memory in bytes that activations could take here; {@link Long#MAX_VALUE} where nobody counts it. */
+    default long freeBytes() {
+        return Long.MAX_VALUE;
+    }
+
     /** {@code out[.., o] = sum_i x[.., i] weight[o, i] + bias[o]}. */
     void linear(Tensor x, Linear layer, Tensor out);
+
+    /** Layers of the same input; their results side by side in {@code out} [.., sum of their widths]. */
+    default void linear(Tensor x, List<Linear> layers, Tensor out) {
+        OpShapes.linear(x, layers, out);
+        long from = 0;
+        for (Linear layer : layers) {
+            linear(x, layer, out.slice(-1, from, from + layer.out()));
+            from += layer.out();
+        }
+    }
 
     /** LayerNorm over the last dimension, without affine parameters. */
     void layerNorm(Tensor x, double eps, Tensor out);
@@ -56,6 +124,17 @@ public interface Ops extends AutoCloseable {
 
     /** RMSNorm of each head, then the rotation; x [batch, tokens, heads * headDim], weight [headDim]. */
     void rmsNormRope(Tensor x, Tensor weight, double eps, Rope rope, Tensor out);
+
+    /**
+     * {@link #rmsNormRope(Tensor, Tensor, double, Rope, Tensor)} of queries and keys, which may differ in the number of heads.
+     *
+     * @param q [batch, tokens, heads * headDim]
+     * @param k [batch, tokens, kvHeads * headDim]
+     */
+    default void rmsNormRope(Tensor q, Tensor k, Tensor normQ, Tensor normK, double eps, Rope rope, Tensor qOut, Tensor kOut) {
+        rmsNormRope(q, normQ, eps, rope, qOut);
+        rmsNormRope(k, normK, eps, rope, kOut);
+    }
 
     /**
      * {@code softmax(q k^T / sqrt(headDim)) v}, head by head.
@@ -89,6 +168,26 @@ public interface Ops extends AutoCloseable {
     void embedding(Tensor table, int[] ids, Tensor out);
 
     void copy(Tensor x, Tensor out);
+
+    /**
+     * Sums over each row, for norms and what a block changed. Each takes two columns of {@code out}, the nearest f32 and the
+     * remainder: their sum is good to about 1e-7 on a device and to f64 on the host.
+     *
+     * @param x [batch, tokens, hidden]
+     * @param before as x, or null
+     * @param out f32: {@code sum x^2} [batch, tokens, 2]; with {@code before} also {@code sum (x - before)^2} and
+     *     {@code sum x before} [batch, tokens, 6]
+     */
+    void rowMoments(Tensor x, Tensor before, Tensor out);
+
+    /**
+     * Each channel's sum of squares over ranges of tokens.
+     *
+     * @param x [batch, tokens, hidden]
+     * @param bounds first token and end of each range, one after the other
+     * @param out f32 [batch, ranges, hidden]
+     */
+    void channelEnergies(Tensor x, int[] bounds, Tensor out);
 
     /**
      * A convolution's kernel where and as this backend wants it. The result lives as long as the backend; call once a weight.
@@ -135,6 +234,18 @@ public interface Ops extends AutoCloseable {
     default Tensor groupNorm(Tensor x, Tensor weight, Tensor bias, long groups, double eps, boolean silu) {
         Tensor out = alloc(x.shape());
         groupNorm(x, weight, bias, groups, eps, silu, out);
+        return out;
+    }
+
+    default Tensor rowMoments(Tensor x, Tensor before) {
+        Tensor out = alloc(Shape.of(x.dim(0), x.dim(1), before == null ? 2 : 6));
+        rowMoments(x, before, out);
+        return out;
+    }
+
+    default Tensor channelEnergies(Tensor x, int[] bounds) {
+        Tensor out = alloc(Shape.of(x.dim(0), bounds.length / 2, x.dim(2)));
+        channelEnergies(x, bounds, out);
         return out;
     }
 
@@ -188,6 +299,12 @@ public interface Ops extends AutoCloseable {
     default Tensor linear(Tensor x, Linear layer) {
         Tensor out = alloc(x.shape().withLast(layer.out()));
         linear(x, layer, out);
+        return out;
+    }
+
+    default Tensor linear(Tensor x, List<Linear> layers) {
+        Tensor out = alloc(x.shape().withLast(layers.stream().mapToLong(Linear::out).sum()));
+        linear(x, layers, out);
         return out;
     }
 

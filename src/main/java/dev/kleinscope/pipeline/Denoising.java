@@ -66,12 +66,14 @@ public record Denoising(int steps, double guidance, boolean distilled) {
                 try (Frame _ = ops.frame()) {
                     Tensor x = ops.input(latents);
                     Tensor tokens = references.isEmpty() ? x : ops.input(withReferences(latents, references));
-                    float[] t = repeat(schedule.timestep(step) / 1000f, latents);
+                    float[] t = repeat(ops.scalar(ops.scalar(schedule.timestep(step)) / 1000f), latents);
                     float[] g = dit.config().guidanceEmbeds() ? repeat((float) guidance, latents) : null;
                     Tensor v = dit.forward(ops, tokens, cond, t, g, txtIds, imgIds, rope, probes(observer, step, Pass.COND));
+                    done(observer, step, Pass.COND);
                     if (guided()) {
                         Tensor without = dit.forward(ops, tokens, uncond, t, g, txtIds, imgIds, rope,
                                 probes(observer, step, Pass.UNCOND));
+                        done(observer, step, Pass.UNCOND);
                         v = ops.lerp(without, v, guidance);
                     }
                     Tensor velocity = v.slice(1, 0, x.dim(1));
@@ -115,6 +117,12 @@ public record Denoising(int steps, double guidance, boolean distilled) {
 
     private static Probes probes(Observer observer, int step, Pass pass) {
         return observer == null ? Probes.NONE : Probes.of(observer, step, pass);
+    }
+
+    private static void done(Observer observer, int step, Pass pass) {
+        if (observer != null) {
+            observer.done(step, pass);
+        }
     }
 
     private static float[] repeat(float value, HostTensor latents) {

@@ -2,12 +2,14 @@ package dev.kleinscope.pipeline;
 
 import dev.kleinscope.model.dit.Dit;
 import dev.kleinscope.model.dit.DitConfig;
+import dev.kleinscope.model.dit.DitPoints;
 import dev.kleinscope.model.text.Qwen3Config;
 import dev.kleinscope.model.text.TextEncoder;
 import dev.kleinscope.model.vae.Vae;
 import dev.kleinscope.model.vae.VaeConfig;
 import dev.kleinscope.ops.Frame;
 import dev.kleinscope.ops.Ops;
+import dev.kleinscope.ops.WeightGroup;
 import dev.kleinscope.probe.Observer;
 import dev.kleinscope.probe.PointCatalog;
 import dev.kleinscope.probe.Probes;
@@ -18,9 +20,10 @@ import dev.kleinscope.weights.Fingerprint;
 import dev.kleinscope.weights.ModelComponent;
 import dev.kleinscope.weights.ModelFiles;
 import dev.kleinscope.weights.WeightSource;
-import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 
 /**
@@ -35,10 +38,12 @@ public final class Klein implements AutoCloseable {
 
     private final ModelFiles files;
     private final Ops ops;
-    private final List<WeightSource> sources = new ArrayList<>();
     private final Map<String, Object> identity = new LinkedHashMap<>();
+    private final Map<ComponentKind, WeightSource> opened = new EnumMap<>(ComponentKind.class);
     private PromptTokenizer tokenizer;
     private TextEncoder textEncoder;
+    private WeightGroup textWeights;
+    private DitConfig ditConfig;
     private Dit dit;
     private Vae vae;
 
@@ -67,28 +72,50 @@ public final class Klein implements AutoCloseable {
 
     /** @throws dev.kleinscope.weights.ModelException if there is none or its weights do not fit */
     public TextEncoder textEncoder() {
-        if (textEncoder == null) {
+        if (textEncoder == null || !textWeights.hold()) {
             ModelComponent component = files.component(ComponentKind.TEXT_ENCODER);
-            WeightSource source = open(component, "text_encoder");
-            textEncoder = new TextEncoder(source,
-                    component.config() == null ? Qwen3Config.infer(source) : Qwen3Config.from(component.config()), ops);
+            WeightSource source = open(ComponentKind.TEXT_ENCODER);
+            Qwen3Config config = component.config() == null ? Qwen3Config.infer(source) : Qwen3Config.from(component.config());
+            textWeights = ops.weightGroup("the text encoder", elements(source), () -> textEncoder = new TextEncoder(source, config, ops));
         }
         return textEncoder;
+    }
+
+    /** Gives back the memory of a GPU that the text encoder takes; it is loaded again when a further prompt is encoded. */
+    public void dropTextEncoder() {
+        if (textWeights != null) {
+            textWeights.close();
+        }
+    }
+
+    /** The transformer's configuration, without loading it. */
+    public DitConfig ditConfig() {
+        if (ditConfig == null) {
+            ModelComponent component = files.component(ComponentKind.TRANSFORMER);
+            WeightSource source = open(ComponentKind.TRANSFORMER);
+            ditConfig = component.config() == null ? DitConfig.infer(source) : DitConfig.from(component.config());
+        }
+        return ditConfig;
     }
 
     /** @throws dev.kleinscope.weights.ModelException if there is none or its weights do not fit */
     public Dit dit() {
         if (dit == null) {
-            ModelComponent component = files.component(ComponentKind.TRANSFORMER);
-            WeightSource source = open(component, "transformer");
-            dit = new Dit(source, component.config() == null ? DitConfig.infer(source) : DitConfig.from(component.config()), ops);
+            DitConfig config = ditConfig();
+            WeightSource source = open(ComponentKind.TRANSFORMER);
+            ops.weightGroup("the transformer", elements(source), () -> dit = new Dit(source, config, ops));
         }
         return dit;
     }
 
     /** What can be watched of the transformer. */
     public PointCatalog points() {
-        return dit().points();
+        return new PointCatalog(DitPoints.all(ditConfig()));
+    }
+
+    /** For an observer of this model that sums what it sees. The caller closes it. */
+    public Readings readings() {
+        return new Readings(ops);
     }
 
     /** What the run computes on, for people. */
@@ -106,15 +133,16 @@ public final class Klein implements AutoCloseable {
     public Vae vae() {
         if (vae == null) {
             ModelComponent component = files.component(ComponentKind.VAE);
-            WeightSource source = open(component, "vae");
-            vae = new Vae(source, component.config() == null ? VaeConfig.infer(source) : VaeConfig.from(component.config()), ops);
+            WeightSource source = open(ComponentKind.VAE);
+            VaeConfig config = component.config() == null ? VaeConfig.infer(source) : VaeConfig.from(component.config());
+            ops.weightGroup("the autoencoder", elements(source), () -> vae = new Vae(source, config, ops));
         }
         return vae;
     }
 
     /** This model's pictures: decoding, and reference images. */
     public Pictures pictures() {
-        return new Pictures(ops, vae(), ops.room(Pictures.DEFAULT_BUDGET_BYTES));
+        return new Pictures(ops, vae(), Pictures.DEFAULT_BUDGET_BYTES);
     }
 
     /** Prompt embeddings [1, tokens, 3 * hidden]. */
@@ -122,6 +150,8 @@ public final class Klein implements AutoCloseable {
         TextEncoder encoder = textEncoder();
         try (Frame _ = ops.frame()) {
             return encoder.forward(ops, new int[][] {prompt.ids()}, new long[] {prompt.groups().valid()}, Probes.NONE).toHost();
+        } finally {
+            textWeights.spare();
         }
     }
 
@@ -139,12 +169,24 @@ public final class Klein implements AutoCloseable {
 
     /** Shape of the latents of a picture. */
     public Shape latentShape(int width, int height) {
-        return Shape.of(1, dit().config().inChannels(), height / 16, width / 16);
+        return Shape.of(1, ditConfig().inChannels(), height / 16, width / 16);
+    }
+
+    /** Notes a component's identity without loading it. */
+    public void identify(ComponentKind kind) {
+        open(kind);
+    }
+
+    private WeightSource open(ComponentKind kind) {
+        return opened.computeIfAbsent(kind, _ -> open(files.component(kind), kind.name().toLowerCase(Locale.ROOT)));
+    }
+
+    private static long elements(WeightSource source) {
+        return source.names().stream().mapToLong(name -> source.tensor(name).shape().elements()).sum();
     }
 
     private WeightSource open(ModelComponent component, String name) {
         WeightSource source = component.open();
-        sources.add(source);
         Map<String, Object> identified = new LinkedHashMap<>();
         identified.put("path", component.location().toAbsolutePath().normalize().toString());
         identified.put("fingerprint", Fingerprint.of(source));
@@ -157,6 +199,6 @@ public final class Klein implements AutoCloseable {
         if (tokenizer != null) {
             tokenizer.close();
         }
-        sources.forEach(WeightSource::close);
+        opened.values().forEach(WeightSource::close);
     }
 }

@@ -9,15 +9,20 @@ import dev.kleinscope.tensor.HostTensor;
 /** Latents to pictures and back. Source: diffusers {@code Flux2KleinPipeline}. */
 public final class Pictures {
 
-    /** Working memory of a decode where the backend does not say what room it has. */
+    /** Working memory of a decode where the backend does not tell how much it has. */
     public static final long DEFAULT_BUDGET_BYTES = 3L << 30;
+
+    /** What single operations on a GPU take beside their pictures: the scores of an attention, the columns of a convolution. */
+    private static final long SPARE_BYTES = 1L << 30;
 
     private final Ops ops;
     private final Vae vae;
     private final long budgetBytes;
     private final LatentPictures latents;
 
-    /** @param budgetBytes working memory a decode may take before it is done in tiles */
+    /**
+     * @param budgetBytes working memory a decode may take before it is done in tiles, where the backend does not tell how much it has
+     */
     public Pictures(Ops ops, Vae vae, long budgetBytes) {
         this.ops = ops;
         this.vae = vae;
@@ -33,7 +38,14 @@ public final class Pictures {
         int height = (int) normalised.shape().dim(2);
         int width = (int) normalised.shape().dim(3);
         HostTensor input = latents.fromTokens(Latents.pack(normalised), height, width);
-        return Planes.unit(new VaeDecoding(ops, vae, budgetBytes).decode(input));
+        return Planes.unit(new VaeDecoding(ops, vae, budget(input)).decode(input));
+    }
+
+    /** What is short even for the smallest tiles is for the backend to tell, which knows what else takes its memory. */
+    private long budget(HostTensor input) {
+        long free = ops.freeBytes();
+        return free == Long.MAX_VALUE ? budgetBytes : Math.max(free - SPARE_BYTES, TilePlan.leastBytes(vae.config(),
+                (int) input.shape().dim(1), (int) input.shape().dim(2), ops.pictureType()));
     }
 
     /**

@@ -46,14 +46,29 @@ public record TilePlan(int stage, int margin, int tilesDown, int tilesAcross, lo
      * @throws IllegalArgumentException if no plan fits; names the least that would do
      */
     static TilePlan of(VaeConfig config, int height, int width, DType type, long budgetBytes) {
+        TilePlan plan = within(config, height, width, type, budgetBytes);
+        if (plan.bytes > budgetBytes) {
+            throw new IllegalArgumentException("decoding " + width * config.scale() + "x" + height * config.scale() + " pixels takes at least "
+                    + plan.bytes + " bytes of working memory, but only " + budgetBytes + " are allowed; allow more, or make a smaller picture");
+        }
+        return plan;
+    }
+
+    /** The least working memory that a decoding takes. */
+    static long leastBytes(VaeConfig config, int height, int width, DType type) {
+        return within(config, height, width, type, 0).bytes;
+    }
+
+    /** The plan for a budget; if none fits, the one that takes the least. */
+    private static TilePlan within(VaeConfig config, int height, int width, DType type, long budgetBytes) {
         long scale = config.scale();
         long pictureBytes = height * scale * width * scale * config.outChannels() * Float.BYTES;
         int blocks = config.blocks();
         long whole = DecoderMemory.before(config, blocks, (long) height * width, type) + pictureBytes;
+        TilePlan least = new TilePlan(blocks, 0, 1, 1, whole);
         if (whole <= budgetBytes) {
-            return new TilePlan(blocks, 0, 1, 1, whole);
+            return least;
         }
-        long least = whole;
         for (int stage = blocks - 1; stage >= 1; stage--) {
             int rows = height << (stage - 1);
             int columns = width << (stage - 1);
@@ -65,14 +80,14 @@ public record TilePlan(int stage, int margin, int tilesDown, int tilesAcross, lo
                 int across = Math.ceilDiv(columns, side);
                 long pixels = (long) window(rows, down, margin) * window(columns, across, margin);
                 long bytes = before + DecoderMemory.from(config, stage, pixels, type);
+                TilePlan plan = new TilePlan(stage, margin, down, across, bytes);
                 if (bytes <= budgetBytes) {
-                    return new TilePlan(stage, margin, down, across, bytes);
+                    return plan;
                 }
-                least = Math.min(least, bytes);
+                least = bytes < least.bytes ? plan : least;
             }
         }
-        throw new IllegalArgumentException("decoding " + width * scale + "x" + height * scale + " pixels takes at least " + least
-                + " bytes of working memory, but only " + budgetBytes + " are allowed; allow more, or make a smaller picture");
+        return least;
     }
 
     /** How far, in pixels of what a stage is given, a pixel of the picture sees: a 3x3 convolution sees one further. */

@@ -13,4 +13,8 @@ public interface Observer {
      * what must outlive it.
      */
     void saw(int step, Pass pass, String point, Tensor tensor);
+
+    /** Called after each forward whose points were seen: the time to read what {@link #saw} queued on the backend. */
+    default void done(int step, Pass pass) {
+    }
 }

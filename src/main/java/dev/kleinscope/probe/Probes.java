@@ -1,6 +1,8 @@
 package dev.kleinscope.probe;
 
 import dev.kleinscope.tensor.Tensor;
+import java.util.Set;
+import java.util.function.BiConsumer;
 import java.util.function.Supplier;
 
 /** What a model reports its activations to during one forward. */
@@ -29,6 +31,25 @@ public interface Probes {
         if (wants(point)) {
             at(point, value.get());
         }
+    }
+
+    /** Passes on what is in {@code wanted}. */
+    static Probes to(Set<String> wanted, BiConsumer<String, Tensor> report) {
+        return new Probes() {
+            @Override
+            public boolean wants(String point) {
+                return wanted.contains(point);
+            }
+
+            @Override
+            public Tensor at(String point, Tensor tensor) {
+                Tensor named = tensor.named(point);
+                if (wanted.contains(point)) {
+                    report.accept(point, named);
+                }
+                return named;
+            }
+        };
     }
 
     /** Reports to an observer as one pass of one step. */

@@ -74,6 +74,11 @@ public final class Tensor {
         return newName.equals(name) ? this : new Tensor(newName, dtype, shape, strides, offset, storage);
     }
 
+    /** The same view of other memory, laid out alike. */
+    public Tensor over(Storage other) {
+        return new Tensor(name, dtype, shape, strides, offset, other);
+    }
+
     /** Indices {@code from} (inclusive) to {@code to} (exclusive) of a dimension, without a copy. */
     public Tensor slice(int dimension, long from, long to) {
         int d = dimension < 0 ? shape.rank() + dimension : dimension;

@@ -1,5 +1,6 @@
 package dev.kleinscope.weights;
 
+import dev.kleinscope.tensor.DrawnStorage;
 import dev.kleinscope.weights.SafetensorsWriter.Declaration;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -41,8 +42,9 @@ final class ChunkPipeline implements AutoCloseable {
     static void write(SafetensorsWriter writer, List<Declaration> declarations, long seed, Consumer<String> progress)
             throws InterruptedException {
         try (ChunkPipeline pipeline = new ChunkPipeline(writer, progress)) {
+            RandomWeights weights = new RandomWeights(seed);
             for (Declaration declaration : declarations) {
-                pipeline.draw(declaration, RandomWeights.of(declaration, seed));
+                pipeline.draw(declaration, weights.of(declaration));
             }
             while (!pipeline.pending.isEmpty()) {
                 pipeline.writeNext();
@@ -50,7 +52,7 @@ final class ChunkPipeline implements AutoCloseable {
         }
     }
 
-    private void draw(Declaration declaration, RandomWeights weights) throws InterruptedException {
+    private void draw(Declaration declaration, DrawnStorage weights) throws InterruptedException {
         long bytes = declaration.bytes();
         for (long begin = 0; begin < bytes; begin += CHUNK_BYTES) {
             if (free.isEmpty()) {

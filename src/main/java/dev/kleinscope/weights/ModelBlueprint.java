@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
+import java.util.Collection;
 import java.util.Collections;
 import java.util.EnumMap;
 import java.util.EnumSet;
@@ -126,6 +127,14 @@ public record ModelBlueprint(Map<ComponentKind, JsonNode> configs, boolean whole
     /** All tensors of a component. @throws ModelException if its configuration is wrong */
     public List<Declaration> layout(ComponentKind kind) {
         return ModelLayout.of(kind, configs.get(kind));
+    }
+
+    /** These components alone, without a scheduler and a tokenizer. @param folders by {@link ComponentKind#folder} */
+    public ModelBlueprint only(Collection<String> folders) {
+        Map<ComponentKind, JsonNode> chosen = new EnumMap<>(ComponentKind.class);
+        chosen.putAll(configs);
+        chosen.keySet().removeIf(kind -> !folders.contains(kind.folder()));
+        return new ModelBlueprint(chosen, false);
     }
 
     /** Bytes of all weights together. @throws ModelException if a configuration is wrong or its weights exceed what can be counted */

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 import tools.jackson.databind.JsonNode;
 
@@ -13,8 +14,13 @@ import tools.jackson.databind.JsonNode;
  * @param kind what it is
  * @param location its folder, or the single file that holds its weights
  * @param config its configuration; null for a single file, and for a tokenizer without one
+ * @param random opens weights that are in no file; null where they are
  */
-public record ModelComponent(ComponentKind kind, Path location, JsonNode config) {
+public record ModelComponent(ComponentKind kind, Path location, JsonNode config, Supplier<WeightSource> random) {
+
+    ModelComponent(ComponentKind kind, Path location, JsonNode config) {
+        this(kind, location, config, null);
+    }
 
     /**
      * Opens its weights; the caller closes them. A DiT and an autoencoder have diffusers' names, whatever
@@ -26,6 +32,9 @@ public record ModelComponent(ComponentKind kind, Path location, JsonNode config)
     public WeightSource open() {
         if (kind.weightFiles().isEmpty()) {
             throw new IllegalStateException("a " + kind.folder() + " has no weights");
+        }
+        if (random != null) {
+            return random.get();
         }
         WeightSource source = openFile(Files.isDirectory(location) ? weightFile() : location);
         try {

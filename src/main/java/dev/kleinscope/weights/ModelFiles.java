@@ -1,5 +1,6 @@
 package dev.kleinscope.weights;
 
+import dev.kleinscope.tensor.DrawnStorage;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
@@ -53,6 +54,26 @@ public final class ModelFiles {
             return file(path);
         }
         return folder(cache.snapshot(argument));
+    }
+
+    /**
+     * A model of random weights that no file holds: those that {@link RandomModel} writes of the same blueprint and seed.
+     *
+     * @param name what to call it
+     * @param companions a model folder whose tokenizer and scheduler it takes
+     * @param inMemory whether its tensors are drawn into memory when they are opened; otherwise they are {@link DrawnStorage}, which a
+     *        GPU draws from
+     */
+    public static ModelFiles random(String name, ModelBlueprint blueprint, Path companions, long seed, boolean inMemory) {
+        Map<ComponentKind, ModelComponent> components = new EnumMap<>(ComponentKind.class);
+        ModelFiles around = folder(companions);
+        if (blueprint.whole()) {
+            components.putAll(around.components);
+        }
+        components.keySet().removeIf(ComponentKind::hasWeights);
+        blueprint.configs().forEach((kind, config) -> components.put(kind, new ModelComponent(kind, Path.of(name), config,
+                () -> RandomSource.open(name + "'s random " + kind.folder(), blueprint.layout(kind), seed, inMemory))));
+        return new ModelFiles(Path.of(name), components, around.distilled);
     }
 
     private static ModelFiles file(Path file) {

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.kleinscope.Reference;
+import dev.kleinscope.backend.cuda.CudaException;
 import dev.kleinscope.backend.cuda.CudaOps;
 import java.io.PrintWriter;
 import java.io.StringWriter;
@@ -46,5 +47,23 @@ class BackendOptionsTest {
         assertEquals(ExitCodes.BAD_INPUT, validate("--backend", "cpu", "--precision", "bf16"), out + "\n" + err);
         assertTrue(err.toString().contains("--precision bf16 needs --backend cuda"), err.toString());
         assertFalse(out.toString().contains("pass"), out.toString());
+    }
+
+    @Test
+    void diffusersRoundingIsRefusedWhereNothingIsRoundedToBf16() {
+        assertEquals(ExitCodes.BAD_INPUT, validate("--backend", "cpu", "--compat", "diffusers"), out + "\n" + err);
+        assertTrue(err.toString().contains("--compat diffusers needs --backend cuda, but cpu was chosen"), err.toString());
+        assertEquals(ExitCodes.BAD_INPUT, validate("--backend", "cuda", "--precision", "f32", "--compat", "diffusers"), out + "\n" + err);
+        assertTrue(err.toString().contains("f32 was chosen: add --precision bf16"), err.toString());
+        assertFalse(out.toString().contains("pass"), out.toString());
+    }
+
+    @Test
+    void aLibraryThatGetsNoMemoryIsNoDefect() {
+        Failures failure = Failures.of(new IllegalStateException(new CudaException("cuModuleLoadData", 2,
+                "CUDA_ERROR_OUT_OF_MEMORY, out of memory", "rows.cu")), false);
+        assertEquals(ExitCodes.UNAVAILABLE, failure.exitCode());
+        assertTrue(failure.message().contains("cuModuleLoadData") && failure.message().contains("--backend cpu"), failure.message());
+        assertEquals(ExitCodes.DEFECT, Failures.of(new CudaException("cuLaunchKernel", 1, "CUDA_ERROR_INVALID_VALUE", ""), true).exitCode());
     }
 }

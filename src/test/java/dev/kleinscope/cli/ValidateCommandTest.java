@@ -45,6 +45,31 @@ class ValidateCommandTest {
     }
 
     @Test
+    void jointBlocksAreAlsoComparedByStream() throws IOException {
+        byte[] bytes = Files.readAllBytes(Path.of(DIT));
+        int header = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).getInt();
+        JsonNode entries = new ObjectMapper().readTree(new String(bytes, 8, header, StandardCharsets.UTF_8));
+        int end = 8 + header + entries.path("act.single_transformer_blocks.3").path("data_offsets").path(1).asInt();
+        // of the last image token
+        bytes[end - 1] ^= (byte) 0xC0;
+        Path changed = folder.resolve("changed.safetensors");
+        Files.write(changed, bytes);
+        assertEquals(ExitCodes.FINDING, validate("-m", MODEL, "--case", changed.toString(), "--json"), out.toString());
+        int blocks = 0;
+        for (JsonNode check : new ObjectMapper().readTree(out.toString()).get("cases").get(0).get("checks")) {
+            boolean joint = check.get("name").asString().matches("act\\.single_transformer_blocks\\.[0-9]+");
+            assertEquals(joint, check.hasNonNull("streams"), check.toString());
+            if (joint) {
+                blocks++;
+                assertTrue(check.get("streams").get("txt").asDouble() < 5e-5, check.toString());
+                assertEquals(check.get("name").asString().endsWith(".3"), check.get("streams").get("img").asDouble() > 5e-5,
+                        check.toString());
+            }
+        }
+        assertTrue(blocks > 0, out.toString());
+    }
+
+    @Test
     void aChangedActivationIsTheFirstDivergence() throws IOException {
         byte[] bytes = Files.readAllBytes(Path.of(DIT));
         int header = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).getInt();

@@ -7,11 +7,18 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.kleinscope.backend.reference.ReferenceOps;
 import dev.kleinscope.tensor.DType;
+import dev.kleinscope.tensor.Difference;
+import dev.kleinscope.tensor.HostStorage;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Tensor;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
 import java.util.Random;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -78,6 +85,93 @@ public abstract class OpsContract {
         linear(17, 3072, 50, DType.BF16, false);
         linear(401, 72, 31, DType.BF16, true);
         linear(2, 40, 5000, DType.F16, true);
+    }
+
+    @Test
+    void layersOfOneInputAreAsOneAfterAnother() {
+        for (int tokens : TOKENS) {
+            List<Tensor> mapped = List.of(weight(DType.BF16, 24, 40), weight(DType.BF16, 8, 40), weight(DType.BF16, 17, 40));
+            Tensor x = ops.input(normal(2, tokens, 40));
+            List<Linear> together = ops.weights(mapped).stream().map(Linear::new).toList();
+            Tensor out = ops.linear(x, together);
+            long from = 0;
+            for (Tensor weight : mapped) {
+                HostTensor alone = ops.linear(x, new Linear(ops.weight(weight))).toHost();
+                Difference difference = Difference.of(out.slice(-1, from, from + weight.dim(0)).toHost().values(), alone.values());
+                assertTrue(difference.relativeL2() <= tolerance(), difference.toString());
+                from += weight.dim(0);
+            }
+            assertEquals(from, out.dim(-1));
+        }
+    }
+
+    @Test
+    void whatIsRepeatedFollowsItsInputsAndShowsWhatIsWatched() {
+        Linear layer = new Linear(ops.weight(weight(DType.BF16, 48, 48)));
+        List<Tensor> seen = new ArrayList<>();
+        try (HostBuffer buffer = ops.hostBuffer(2 * 35 * 48 * Double.BYTES)) {
+            for (int time = 0; time < 6; time++) {
+                HostTensor x = normal(2, 35, 48);
+                HostTensor y = normal(2, 35, 48);
+                Map<String, HostTensor> plain = new LinkedHashMap<>();
+                Map<String, HostTensor> repeated = new LinkedHashMap<>();
+                seen.clear();
+                try (Frame _ = ops.frame()) {
+                    HostTensor expected = recurring(ops, ops.input(x), ops.input(y), layer,
+                            (point, tensor) -> plain.put(point, tensor.toHost())).toHost();
+                    DType[] type = new DType[1];
+                    Tensor found = ops.repeat("recurring", List.of(ops.input(x), ops.input(y)), (point, tensor) -> {
+                        repeated.put(point, tensor.toHost());
+                        seen.add(tensor);
+                        if (point.equals("silu")) {
+                            ops.download(tensor, buffer.segment());
+                            type[0] = tensor.dtype();
+                        }
+                    }, (inputs, watcher) -> recurring(ops, inputs.get(0), inputs.get(1), layer, watcher));
+                    assertArrayEquals(expected.values(), found.toHost().values(), "time " + time);
+                    ops.finish();
+                    float[] downloaded = new float[2 * 35 * 48];
+                    new HostStorage(buffer.segment()).read(type[0], 0, downloaded.length, downloaded, 0);
+                    assertArrayEquals(plain.get("silu").values(), downloaded, "downloaded, time " + time);
+                }
+                assertEquals(List.of("silu", "linear"), List.copyOf(repeated.keySet()), "time " + time);
+                plain.forEach((point, values) -> assertArrayEquals(values.values(), repeated.get(point).values(), point));
+                seen.forEach(tensor -> assertThrows(IllegalStateException.class, tensor::toHost));
+            }
+        }
+    }
+
+    /** Frees what it shows before its end, and lets other tensors have the memory. */
+    private static Tensor recurring(Ops on, Tensor x, Tensor y, Linear layer, Repeated.Watcher watcher) {
+        try (Frame outer = on.frame()) {
+            Tensor h = on.alloc(x.shape());
+            on.silu(x, h);
+            watcher.saw("silu", h);
+            Tensor sum = on.alloc(x.shape());
+            on.addScaled(h, y, 0.5, sum);
+            outer.release(h);
+            Tensor out = on.linear(sum, layer);
+            watcher.saw("linear", out);
+            Tensor blend = on.alloc(x.shape());
+            on.lerp(out, sum, 0.25, blend);
+            return outer.escape(blend);
+        }
+    }
+
+    @Test
+    void aRepetitionThatFailsLeavesTheBackendInOrder() {
+        Tensor x = ops.input(normal(2, 3, 16));
+        for (int time = 0; time < 3; time++) {
+            assertThrows(IllegalArgumentException.class, () -> ops.repeat("failing", List.of(x), (point, tensor) -> { }, (in, watcher) -> {
+                try (Frame _ = ops.frame()) {
+                    ops.silu(in.getFirst(), ops.alloc(x.shape()));
+                    throw new IllegalArgumentException("on purpose");
+                }
+            }));
+        }
+        Tensor out = ops.alloc(x.shape());
+        ops.copy(x, out);
+        assertEquals(out.toHost().values().length, x.toHost().values().length);
     }
 
     private void linear(int tokens, int in, int out, DType type, boolean biased) {
@@ -202,6 +296,49 @@ public abstract class OpsContract {
     }
 
     @Test
+    void rowMomentsMatchWithAndWithoutWhatWasBefore() {
+        for (int tokens : TOKENS) {
+            for (int hidden : new int[] {1, 7, 64, 1001, 3072}) {
+                HostTensor x = shifted(normal(2, tokens, hidden), 1);
+                check("rowMoments " + hidden, Shape.of(2, tokens), (on, in, out) -> sums(on, on.rowMoments(in[0], null), 0, out), x);
+                for (int sum = 0; sum < 3; sum++) {
+                    int index = sum;
+                    check("rowMoments " + hidden + " sum " + sum, Shape.of(2, tokens),
+                            (on, in, out) -> sums(on, on.rowMoments(in[0], in[1]), index, out), x, normal(2, tokens, hidden));
+                }
+            }
+        }
+    }
+
+    /** The sums themselves: pairs added up. */
+    private static void sums(Ops on, Tensor moments, int index, Tensor out) {
+        float[] pairs = moments.toHost().values();
+        int columns = Math.toIntExact(moments.dim(2));
+        float[] sums = new float[pairs.length / columns];
+        for (int row = 0; row < sums.length; row++) {
+            float nearest = pairs[row * columns + 2 * index];
+            float remainder = pairs[row * columns + 2 * index + 1];
+            assertTrue(Math.abs(remainder) <= Math.ulp(nearest), nearest + " and " + remainder);
+            sums[row] = nearest + remainder;
+        }
+        on.copy(on.input(new HostTensor("sums", out.shape(), sums)), out);
+    }
+
+    @Test
+    void channelEnergiesMatchForAnyRanges() {
+        for (int tokens : new int[] {1, 17, 101}) {
+            for (int hidden : new int[] {1, 7, 64, 1001, 3072}) {
+                int third = tokens / 3;
+                for (int[] bounds : new int[][] {{0, tokens}, {0, third, third, tokens}, {third, third, 0, tokens, tokens - 1, tokens},
+                    {0, 1, 0, 1, 0, tokens, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, third, tokens, 0, 0}}) {
+                    check("channelEnergies " + Arrays.toString(bounds) + " of " + hidden, Shape.of(2, bounds.length / 2, hidden),
+                            (on, in, out) -> on.channelEnergies(in[0], bounds, out), normal(2, tokens, hidden));
+                }
+            }
+        }
+    }
+
+    @Test
     void momentsSurviveValuesFarFromZeroThatDriftAcrossThePicture() {
         HostTensor x = normal(1, 61, 67, 16);
         for (int i = 0; i < x.values().length; i++) {
@@ -253,6 +390,26 @@ public abstract class OpsContract {
     }
 
     @Test
+    void rmsNormRopeOfQueriesAndKeysIsThatOfEach() {
+        for (Rope.Pairing pairing : Rope.Pairing.values()) {
+            for (int headDim : new int[] {20, 32, 128}) {
+                Tensor normQ = weight(DType.BF16, headDim);
+                Tensor normK = weight(DType.BF16, headDim);
+                HostTensor angles = normal(17, headDim / 2);
+                HostTensor q = normal(2, 17, 4 * headDim);
+                HostTensor k = normal(2, 17, headDim);
+                for (boolean queries : new boolean[] {true, false}) {
+                    check("rmsNormRope of q and k " + pairing + " " + headDim, (queries ? q : k).shape(), (on, in, out) -> {
+                        Tensor other = on.alloc((queries ? k : q).shape());
+                        on.rmsNormRope(in[0], in[1], on.weight(normQ), on.weight(normK), 1e-6, new Rope(in[2], in[3], pairing),
+                                queries ? out : other, queries ? other : out);
+                    }, q, k, each(angles, Math::cos), each(angles, Math::sin));
+                }
+            }
+        }
+    }
+
+    @Test
     void attentionMatchesForHeadSizesGroupsAndMasks() {
         AttentionMask[] masks = {AttentionMask.NONE, new AttentionMask(true, null),
             new AttentionMask(false, new long[] {1, 11}), new AttentionMask(true, new long[] {9, 0})};
@@ -267,6 +424,21 @@ public abstract class OpsContract {
         attention(50, 3, 2, 2, 20, AttentionMask.NONE);
         attention(90, 700, 1, 1, 300, AttentionMask.NONE);
         attention(33, 65, 2, 1, 512, AttentionMask.NONE);
+    }
+
+    @Test
+    void attentionMatchesAroundSixtyFourTokensAndForManyBatches() {
+        AttentionMask mask = new AttentionMask(true, new long[] {300, 37});
+        attention(1, 1, 2, 2, 64, mask);
+        attention(63, 63, 3, 3, 40, mask);
+        attention(64, 64, 2, 1, 8, new AttentionMask(true, new long[] {64, 1}));
+        attention(65, 65, 4, 1, 96, mask);
+        attention(257, 257, 2, 2, 8, mask);
+        attention(129, 257, 2, 1, 64, new AttentionMask(false, new long[] {128, 257}));
+        HostTensor q = normal(19, 3, 16);
+        AttentionMask many = new AttentionMask(false, IntStream.range(0, 19).mapToLong(batch -> batch % 7).toArray());
+        check("attention on 19 batches", q.shape(), (on, in, out) -> on.attention(in[0], in[1], in[1], 2, 2, many, out), q,
+                normal(19, 5, 16));
     }
 
     private void attention(int queries, int keys, int heads, int kvHeads, int headDim, AttentionMask mask) {
@@ -346,6 +518,9 @@ public abstract class OpsContract {
         refused(() -> ops.conv2d(picture, layer), "[1, 4, 4, 6]", "[2, 3, 3, 5]");
         refused(() -> ops.groupMoments(picture, 4), "[1, 4, 4, 6]", "[1, 2, 4]");
         refused(() -> ops.groupNorm(picture, norm, norm, 3, 1e-6, false), "[6]", "[3]");
+        refused(() -> ops.rowMoments(x, wide, ops.alloc(Shape.of(2, 3, 6))), "[2, 3, 8]", "[2, 3, 9]");
+        refused(() -> ops.rowMoments(x, null, wide), "[2, 3, 2]", "[2, 3, 9]");
+        refused(() -> ops.channelEnergies(x, new int[] {2, 4}), "[2, 4]", "[2, 3, 8]");
         refused(() -> ops.upsampleNearest2x(picture, picture), "[1, 8, 8, 6]", "[1, 4, 4, 6]");
         refused(() -> ops.convWeight(norm), "[3]");
     }

@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
+import dev.kleinscope.tensor.Tensor;
 import dev.kleinscope.weights.SafetensorsWriter.Declaration;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -17,6 +18,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -46,7 +48,7 @@ class RandomModelTest {
     private static float[] draw(long seed, String name, long... dims) {
         Declaration declaration = new Declaration(name, DType.BF16, new Shape(dims));
         MemorySegment bytes = MemorySegment.ofArray(new byte[(int) declaration.bytes()]);
-        RandomWeights.of(declaration, seed).fill(0, bytes);
+        new RandomWeights(seed).of(declaration).fill(0, bytes);
         float[] values = new float[(int) declaration.shape().elements()];
         for (int i = 0; i < values.length; i++) {
             values[i] = Float.intBitsToFloat(bytes.getAtIndex(ValueLayout.JAVA_SHORT_UNALIGNED, i) << 16);
@@ -95,10 +97,10 @@ class RandomModelTest {
         assertFalse(Arrays.equals(whole, draw(1, "b.weight", 7, 9)));
         Declaration declaration = new Declaration("a.weight", DType.BF16, Shape.of(7, 9));
         byte[] bytes = new byte[126];
-        RandomWeights.of(declaration, 1).fill(64, MemorySegment.ofArray(bytes).asSlice(64));
-        RandomWeights.of(declaration, 1).fill(0, MemorySegment.ofArray(bytes).asSlice(0, 64));
+        new RandomWeights(1).of(declaration).fill(64, MemorySegment.ofArray(bytes).asSlice(64));
+        new RandomWeights(1).of(declaration).fill(0, MemorySegment.ofArray(bytes).asSlice(0, 64));
         byte[] expected = new byte[126];
-        RandomWeights.of(declaration, 1).fill(0, MemorySegment.ofArray(expected));
+        new RandomWeights(1).of(declaration).fill(0, MemorySegment.ofArray(expected));
         assertArrayEquals(expected, bytes);
     }
 
@@ -134,6 +136,54 @@ class RandomModelTest {
             assertEquals(169, source.names().size());
         }
         assertTrue(JsonFile.read(target.resolve("model_index.json")).get("vae").get(0).isNull(), "vae");
+    }
+
+    @Test
+    void weightsThatNoFileHoldsAreThoseThatAreWritten() throws Exception {
+        ModelBlueprint blueprint = ModelBlueprint.read(TINY.resolve("vae/config.json"));
+        new RandomModel(blueprint, TINY, 4).write(folder.resolve("model"), where -> PLENTY, name -> { });
+        for (boolean inMemory : new boolean[] {false, true}) {
+            ModelFiles random = ModelFiles.random("a name", blueprint, TINY, 4, inMemory);
+            assertEquals(Set.of(ComponentKind.VAE), random.kinds());
+            assertEquals(true, random.isDistilled());
+            try (WeightSource written = ModelFiles.resolve(folder.resolve("model").toString()).component(ComponentKind.VAE).open();
+                    WeightSource drawn = random.component(ComponentKind.VAE).open()) {
+                assertEquals(written.names(), drawn.names());
+                for (String name : written.names()) {
+                    assertArrayEquals(written.tensor(name).toHost().values(), drawn.tensor(name).toHost().values(), name);
+                }
+                assertEquals(64, Fingerprint.of(drawn).length());
+                Tensor tensor = drawn.tensor("decoder.conv_in.weight");
+                float[] last = tensor.slice(0, 1, tensor.dim(0)).toHost().values();
+                float[] all = tensor.toHost().values();
+                assertArrayEquals(Arrays.copyOfRange(all, all.length - last.length, all.length), last);
+            }
+        }
+    }
+
+    @Test
+    void fingerprintsOfRandomWeightsTellSeedsApart() {
+        ModelBlueprint blueprint = ModelBlueprint.read(TINY.resolve("vae/config.json"));
+        Set<String> prints = new HashSet<>();
+        for (long seed : new long[] {1, 1, 2}) {
+            for (boolean inMemory : new boolean[] {false, true}) {
+                try (WeightSource source = ModelFiles.random("x", blueprint, TINY, seed, inMemory).component(ComponentKind.VAE).open()) {
+                    prints.add(Fingerprint.of(source));
+                }
+            }
+        }
+        assertEquals(2, prints.size(), prints.toString());
+    }
+
+    @Test
+    void tooLargeForMemoryNamesTheCommandThatWritesAFile() {
+        ModelFiles random = ModelFiles.random("klein-4b", ModelBlueprint.klein4b(), TINY, 1, true);
+        String message = assertThrows(ModelException.class, () -> random.component(ComponentKind.TRANSFORMER).open()).getMessage();
+        assertTrue(message.contains("klein-4b's random transformer") && message.contains("kleinscope synth"), message);
+        assertTrue(random.has(ComponentKind.TOKENIZER), random.toString());
+        Tensor last = ModelFiles.random("klein-4b", ModelBlueprint.klein4b(), TINY, 1, false).component(ComponentKind.TRANSFORMER).open()
+                .tensor("proj_out.weight");
+        assertEquals(Shape.of(128, 3072), last.shape());
     }
 
     @Test

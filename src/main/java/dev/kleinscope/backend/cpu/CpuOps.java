@@ -206,6 +206,21 @@ public final class CpuOps implements Ops {
     }
 
     @Override
+    public void rowMoments(Tensor x, Tensor before, Tensor out) {
+        HostRows.requireF32("rowMoments", x, out);
+        OpShapes.rowMoments(x, before, out);
+        share(x.rows(), x, (row, _) -> ProbeKernels.rowMoments(x, before, out, row));
+    }
+
+    @Override
+    public void channelEnergies(Tensor x, int[] bounds, Tensor out) {
+        HostRows.requireF32("channelEnergies", x, out);
+        OpShapes.channelEnergies(x, bounds, out);
+        long parts = Math.ceilDiv(x.dim(2), ProbeKernels.CHANNELS);
+        share(out.rows() * parts, x, (part, _) -> ProbeKernels.channelEnergies(x, bounds, out, part / parts, part % parts));
+    }
+
+    @Override
     public void groupMoments(Tensor x, Tensor out) {
         HostRows.requireF32("groupMoments", x, out);
         OpShapes.groupMoments(x, out);

@@ -5,8 +5,10 @@ import dev.kleinscope.bindings.cuda.driver.CudaDriver;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Collectors;
 
 /**
@@ -20,53 +22,87 @@ final class Cuda implements AutoCloseable {
     private static final int MINIMUM_DRIVER = 13000;
     private static final int NAME_BYTES = 256;
 
+    /** {@code CU_STREAM_CAPTURE_MODE_RELAXED}: memory may be allocated while operations are recorded. */
+    private static final int RELAXED = 2;
+
+    /** What installs a library that is missing. */
+    private static final Map<String, String> REMEDIES = Map.of(
+            "cuda-driver", "install NVIDIA's driver, version 580 or later, or choose --backend cpu",
+            "cublaslt", "install the CUDA 13 toolkit, or unpack its libraries as README.md tells (-Pcuda-redist)",
+            "nvrtc", "install the CUDA 13 toolkit, or unpack its libraries as README.md tells (-Pcuda-redist)",
+            "cudnn", "install cuDNN 9 for CUDA 13, or choose --no-cudnn, with which our own kernels compute attention and convolutions, "
+                    + "more slowly");
+
     private final Thread owner = Thread.currentThread();
     private final int device;
     private final String name;
     private final int computeCapability;
     private final MemorySegment context;
     private final MemorySegment stream;
+    private final List<MemorySegment> awaited = new ArrayList<>();
+    private boolean capturing;
+    private final boolean cudnn;
+    private final MemorySegment current = Arena.ofAuto().allocate(ValueLayout.ADDRESS);
     private boolean closed;
 
-    private Cuda(int device, String name, int computeCapability, MemorySegment context, MemorySegment stream) {
+    private Cuda(int device, boolean cudnn, String name, int computeCapability, MemorySegment context, MemorySegment stream) {
         this.device = device;
+        this.cudnn = cudnn;
         this.name = name;
         this.computeCapability = computeCapability;
         this.context = context;
         this.stream = stream;
     }
 
-    /** The first GPU, if it and the libraries can be used. @throws CudaUnavailableException with the reason, in one sentence */
-    static int select() {
-        for (String library : List.of("cuda-driver", "cublaslt", "nvrtc")) {
-            if (!NativeLibs.isAvailable(library)) {
-                throw new CudaUnavailableException(NativeLibs.whyNot(library));
-            }
-        }
+    /**
+     * The first GPU, if it and the libraries can be used.
+     *
+     * @param cudnn whether cuDNN must be there
+     * @throws CudaUnavailableException with the reason, in one sentence
+     */
+    static int select(boolean cudnn) {
+        require("cuda-driver");
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment number = arena.allocate(ValueLayout.JAVA_INT);
             driver(CudaDriver.cuDriverGetVersion(number), "cuDriverGetVersion");
             int version = number.get(ValueLayout.JAVA_INT, 0);
             if (version < MINIMUM_DRIVER) {
                 throw new CudaUnavailableException("the NVIDIA driver is for CUDA " + version / 1000 + "." + version % 1000 / 10
-                        + ", but 13.0 or later is needed: update the driver");
+                        + ", but 13.0 or later is needed: update the driver to version 580 or later, or choose --backend cpu");
+            }
+            require("cublaslt");
+            require("nvrtc");
+            if (cudnn) {
+                require("cudnn");
             }
             int status = CudaDriver.cuInit(0);
             if (status != 0) {
-                throw new CudaUnavailableException("the NVIDIA driver does not start: " + errorName(status));
+                throw new CudaUnavailableException("the NVIDIA driver does not start: " + errorName(status)
+                        + "; see whether nvidia-smi works, or choose --backend cpu");
             }
             driver(CudaDriver.cuDeviceGetCount(number), "cuDeviceGetCount");
             if (number.get(ValueLayout.JAVA_INT, 0) == 0) {
-                throw new CudaUnavailableException("the NVIDIA driver sees no GPU");
+                throw new CudaUnavailableException("the NVIDIA driver sees no GPU: choose --backend cpu");
             }
             driver(CudaDriver.cuDeviceGet(number, 0), "cuDeviceGet");
             return number.get(ValueLayout.JAVA_INT, 0);
         }
     }
 
-    /** Opens the first GPU. @throws CudaUnavailableException with the reason, in one sentence */
-    static Cuda open() {
-        int device = select();
+    private static void require(String library) {
+        if (!NativeLibs.isAvailable(library)) {
+            throw new CudaUnavailableException(NativeLibs.whyNot(library) + "; " + REMEDIES.get(library));
+        }
+    }
+
+    /**
+     * Opens the first GPU.
+     *
+     * @param cudnn whether cuDNN is to be used; then it must be there
+     * @throws CudaUnavailableException with the reason, in one sentence
+     */
+    static Cuda open(boolean cudnn) {
+        int device = select(cudnn);
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment number = arena.allocate(ValueLayout.JAVA_INT);
             MemorySegment text = arena.allocate(NAME_BYTES);
@@ -74,11 +110,16 @@ final class Cuda implements AutoCloseable {
             int capability = 10 * attribute(number, CudaDriver.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR(), device)
                     + attribute(number, CudaDriver.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR(), device);
             MemorySegment pointer = arena.allocate(ValueLayout.ADDRESS);
-            driver(CudaDriver.cuDevicePrimaryCtxRetain(pointer, device), "cuDevicePrimaryCtxRetain");
+            int status = CudaDriver.cuDevicePrimaryCtxRetain(pointer, device);
+            if (status == CudaDriver.CUDA_ERROR_OUT_OF_MEMORY()) {
+                throw new CudaUnavailableException(text.getString(0) + " has too little free memory to begin, where about 0.5 GiB are "
+                        + "needed: end what else uses the GPU (nvidia-smi lists it), or choose --backend cpu");
+            }
+            driver(status, "cuDevicePrimaryCtxRetain");
             MemorySegment context = pointer.get(ValueLayout.ADDRESS, 0);
             driver(CudaDriver.cuCtxSetCurrent(context), "cuCtxSetCurrent");
             driver(CudaDriver.cuStreamCreate(pointer, CudaDriver.CU_STREAM_NON_BLOCKING()), "cuStreamCreate");
-            return new Cuda(device, text.getString(0), capability, context, pointer.get(ValueLayout.ADDRESS, 0));
+            return new Cuda(device, cudnn, text.getString(0), capability, context, pointer.get(ValueLayout.ADDRESS, 0));
         }
     }
 
@@ -106,6 +147,11 @@ final class Cuda implements AutoCloseable {
         return stream;
     }
 
+    /** Whether cuDNN is there and to be used. */
+    boolean cudnn() {
+        return cudnn;
+    }
+
     /** @throws IllegalStateException if called from another thread than opened this, or after the end */
     void requireOwner() {
         if (closed) {
@@ -120,19 +166,74 @@ final class Cuda implements AutoCloseable {
     /** @throws IllegalStateException unless this context is the thread's */
     void requireCurrent() {
         requireOwner();
+        driver(CudaDriver.cuCtxGetCurrent(current), "cuCtxGetCurrent");
+        if (current.get(ValueLayout.ADDRESS, 0).address() != context.address()) {
+            throw new IllegalStateException("another library made its own CUDA context current on thread \"" + owner.getName() + "\"");
+        }
+    }
+
+    /** Whether what is queued now is recorded instead of done. */
+    boolean capturing() {
+        return capturing;
+    }
+
+    /** @throws IllegalStateException if what is queued now is recorded: what reads or writes the host cannot be */
+    void requireDoing() {
+        if (capturing) {
+            throw new IllegalStateException("values cannot pass between host and device while operations are recorded; hand them to "
+                    + "Ops.repeat as inputs");
+        }
+    }
+
+    /** From now on what is queued is recorded. */
+    void beginCapture() {
+        requireOwner();
+        driver(CudaDriver.cuStreamBeginCapture_v2(stream, RELAXED), "cuStreamBeginCapture");
+        capturing = true;
+    }
+
+    /** What was queued since {@link #beginCapture}: a graph, which the caller destroys. */
+    MemorySegment endCapture() {
+        capturing = false;
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment current = arena.allocate(ValueLayout.ADDRESS);
-            driver(CudaDriver.cuCtxGetCurrent(current), "cuCtxGetCurrent");
-            if (current.get(ValueLayout.ADDRESS, 0).address() != context.address()) {
-                throw new IllegalStateException("another library made its own CUDA context current on thread \""
-                        + owner.getName() + "\"");
+            MemorySegment graph = arena.allocate(ValueLayout.ADDRESS);
+            driver(CudaDriver.cuStreamEndCapture(stream, graph), "cuStreamEndCapture");
+            return graph.get(ValueLayout.ADDRESS, 0);
+        }
+    }
+
+    /** Ends a recording that failed. */
+    void abandonCapture() {
+        capturing = false;
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment graph = arena.allocate(ValueLayout.ADDRESS);
+            // fails where the recording broke off, and leaves no graph then
+            if (CudaDriver.cuStreamEndCapture(stream, graph) == 0 && graph.get(ValueLayout.ADDRESS, 0).address() != 0) {
+                CudaDriver.cuGraphDestroy(graph.get(ValueLayout.ADDRESS, 0));
             }
         }
+    }
+
+    /** Makes all that is queued from now on wait for an event; while recording, all from the next launch on. */
+    void await(MemorySegment event) {
+        awaited.add(event);
+        if (!capturing) {
+            awaitAll();
+        }
+    }
+
+    /** Makes the stream wait for every event that {@link #await} was given while recording. */
+    void awaitAll() {
+        for (MemorySegment event : awaited) {
+            driver(CudaDriver.cuStreamWaitEvent(stream, event, 0), "cuStreamWaitEvent");
+        }
+        awaited.clear();
     }
 
     /** Waits until the device has done everything. */
     void synchronize() {
         requireOwner();
+        requireDoing();
         driver(CudaDriver.cuStreamSynchronize(stream), "cuStreamSynchronize");
     }
 

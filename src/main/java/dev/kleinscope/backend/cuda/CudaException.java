@@ -36,6 +36,11 @@ public final class CudaException extends RuntimeException {
         return name;
     }
 
+    /** Whether memory was not to be had, which is no defect: the libraries say so in the code's name. */
+    public boolean outOfMemory() {
+        return name.contains("OUT_OF_MEMORY") || name.contains("ALLOC");
+    }
+
     public String shapes() {
         return shapes;
     }

@@ -5,8 +5,10 @@ import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Storage;
 import dev.kleinscope.tensor.Tensor;
+import java.lang.foreign.MemorySegment;
 import java.util.IdentityHashMap;
 import java.util.Map;
+import java.util.function.Consumer;
 
 /**
  * The stack of frames of the CUDA backend. Every allocation gets a fresh {@link CudaStorage}: a tensor whose frame has ended
@@ -17,6 +19,7 @@ final class CudaFrames implements AutoCloseable {
     private final Cuda cuda;
     private final DeviceMemory memory;
     private final Staging staging;
+    private Consumer<Storage> listener = storage -> { };
     private DeviceFrame innermost;
     private long opened;
 
@@ -24,6 +27,11 @@ final class CudaFrames implements AutoCloseable {
         this.cuda = cuda;
         this.memory = memory;
         this.staging = staging;
+    }
+
+    /** Tells of each tensor's end from now on. */
+    void onEnd(Consumer<Storage> told) {
+        listener = told;
     }
 
     Frame open() {
@@ -105,7 +113,11 @@ final class CudaFrames implements AutoCloseable {
         }
 
         private void end(Storage storage, DeviceMemory.Block block, String by) {
-            ((CudaStorage) storage).free(by);
+            MemorySegment read = ((CudaStorage) storage).free(by);
+            if (read != null) {
+                cuda.await(read);
+            }
+            listener.accept(storage);
             memory.give(block);
         }
 

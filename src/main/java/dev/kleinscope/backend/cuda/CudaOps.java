@@ -1,15 +1,18 @@
 package dev.kleinscope.backend.cuda;
 
-import dev.kleinscope.bindings.cuda.NativeLibs;
 import dev.kleinscope.ops.AttentionMask;
 import dev.kleinscope.ops.Conv2d;
 import dev.kleinscope.ops.Frame;
+import dev.kleinscope.ops.HostBuffer;
 import dev.kleinscope.ops.Gelu;
 import dev.kleinscope.ops.Linear;
 import dev.kleinscope.ops.OpShapes;
 import dev.kleinscope.ops.Ops;
+import dev.kleinscope.ops.Repeated;
 import dev.kleinscope.ops.Rope;
 import dev.kleinscope.ops.RunInterruptedException;
+import dev.kleinscope.ops.WeightGroup;
+import dev.kleinscope.tensor.BFloat16;
 import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
@@ -17,6 +20,7 @@ import dev.kleinscope.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.List;
 
 /**
  * Operations on an NVIDIA GPU, queued on one stream by the thread that opened this: products through cuBLASLt, attention through
@@ -29,26 +33,44 @@ import java.lang.foreign.ValueLayout;
  */
 public final class CudaOps implements Ops {
 
-    /** The scores of an attention of large heads, the columns of a convolution, workspaces. */
-    private static final long OPERATION_BYTES = 1L << 30;
+    /** Set to "false", every operation is queued by itself each time, as a debugger wants it. */
+    private static final boolean RECORDS = !"false".equals(System.getProperty("kleinscope.cuda.graphs"));
 
     private final Precision precision;
+    private final Rounding rounding;
     private final Cuda cuda;
     private final DeviceMemory memory;
     private final Staging staging;
     private final CudaFrames frames;
     private final Kernels kernels;
     private final DeviceWeights weights;
+    private final WeightGroups groups;
     private final Products products;
     private final CudaAttention attention;
     private final RowOperations rows;
+    private final Reductions reductions;
     private final CudnnConvolution convolution;
     private final PictureOperations pictures;
+    private final Recordings recordings;
+    private final Downloads downloads;
 
-    /** @throws CudaUnavailableException with the reason, in one sentence */
+    /** With cuDNN in bf16. @throws CudaUnavailableException with the reason, in one sentence */
     public CudaOps(Precision precision) {
+        this(precision, false, Rounding.OURS);
+    }
+
+    /**
+     * @param noCudnn whether our own kernels take the place of cuDNN, which only bf16 uses
+     * @param rounding where bf16 rounds; OURS in f32
+     * @throws CudaUnavailableException with the reason, in one sentence
+     */
+    public CudaOps(Precision precision, boolean noCudnn, Rounding rounding) {
+        if (precision == Precision.F32 && rounding != Rounding.OURS) {
+            throw new IllegalArgumentException("rounding as " + rounding + " is of bf16, found " + precision);
+        }
         this.precision = precision;
-        cuda = Cuda.open();
+        this.rounding = rounding;
+        cuda = Cuda.open(needsCudnn(precision, noCudnn));
         memory = new DeviceMemory(cuda);
         staging = new Staging(cuda);
         frames = new CudaFrames(cuda, memory, staging);
@@ -56,16 +78,29 @@ public final class CudaOps implements Ops {
         weights = new DeviceWeights(cuda, memory, staging, kernels, precision);
         products = new Products(cuda, memory);
         attention = new CudaAttention(cuda, memory, kernels, products, precision);
-        rows = new RowOperations(kernels);
-        convolution = precision == Precision.BF16 && NativeLibs.isAvailable("cudnn") ? new CudnnConvolution(cuda, memory, kernels)
-                : null;
+        rows = new RowOperations(kernels, rounding);
+        reductions = new Reductions(kernels, memory);
+        convolution = precision == Precision.BF16 && cuda.cudnn() ? new CudnnConvolution(cuda, memory, kernels) : null;
         pictures = new PictureOperations(kernels, memory, products, rows, convolution);
+        recordings = new Recordings(cuda, memory, frames, rows);
+        memory.relieveBy(recordings::clear);
+        groups = new WeightGroups(memory, weights, recordings::clear);
+        downloads = new Downloads(cuda);
     }
 
-    /** Why there is no GPU to use here, in one sentence; null if there is one. Makes no context. */
+    private static boolean needsCudnn(Precision precision, boolean noCudnn) {
+        return precision == Precision.BF16 && !noCudnn;
+    }
+
+    /** Why there is no GPU to use here in bf16, in one sentence; null if there is one. Makes no context. */
     public static String unavailable() {
+        return unavailable(Precision.BF16, false);
+    }
+
+    /** Why there is no GPU to use here in that way, in one sentence; null if there is one. Makes no context. */
+    public static String unavailable(Precision precision, boolean noCudnn) {
         try {
-            Cuda.select();
+            Cuda.select(needsCudnn(precision, noCudnn));
             return null;
         } catch (CudaUnavailableException | CudaException e) {
             return e.getMessage();
@@ -76,7 +111,7 @@ public final class CudaOps implements Ops {
 
     @Override
     public String describe() {
-        return "cuda: " + cuda.name() + ", " + precision + ", attention by " + attention.describe();
+        return "cuda: " + cuda.name() + ", " + precision + (rounding == Rounding.OURS ? "" : " rounded as " + rounding + " does") + ", attention by " + attention.describe();
     }
 
     /** Bytes on the device that weights hold. */
@@ -89,21 +124,44 @@ public final class CudaOps implements Ops {
         return memory.pooledBytes();
     }
 
+    /** By CUDA graphs from the third time on. */
+    @Override
+    public Tensor repeat(Object key, List<Tensor> inputs, Repeated.Watcher watcher, Repeated body) {
+        requireGoing();
+        return RECORDS ? recordings.run(key, inputs, watcher, body) : body.run(inputs, watcher);
+    }
+
+    /** Pinned. */
+    @Override
+    public HostBuffer hostBuffer(long bytes) {
+        return downloads.buffer(bytes);
+    }
+
+    @Override
+    public void download(Tensor x, MemorySegment target) {
+        OpShapes.download(x, target);
+        downloads.queue(x, target);
+    }
+
+    @Override
+    public void finish() {
+        cuda.synchronize();
+        downloads.finish();
+    }
+
     @Override
     public DType pictureType() {
         return precision == Precision.BF16 ? DType.BF16 : DType.F32;
     }
 
-    /** What is free on the device, whatever is usual, but for what single operations need beside their operands. */
-    @Override
-    public long room(long usual) {
-        cuda.requireOwner();
-        return Math.max(0, cuda.memory()[0] + memory.idleBytes() - OPERATION_BYTES);
-    }
-
     @Override
     public Frame frame() {
         return frames.open();
+    }
+
+    @Override
+    public float scalar(float value) {
+        return rounding == Rounding.DIFFUSERS ? BFloat16.round(value) : value;
     }
 
     @Override
@@ -122,6 +180,35 @@ public final class CudaOps implements Ops {
     public Tensor weight(Tensor mapped) {
         cuda.requireOwner();
         return weights.weight(mapped);
+    }
+
+    @Override
+    public List<Tensor> weights(List<Tensor> mapped) {
+        cuda.requireOwner();
+        return weights.weights(mapped);
+    }
+
+    /** One product where the weights lie side by side. */
+    @Override
+    public void linear(Tensor x, List<Linear> layers, Tensor out) {
+        OpShapes.linear(x, layers, out);
+        Linear whole = DeviceWeights.whole(layers);
+        if (whole != null) {
+            linear(x, whole, out);
+        } else {
+            Ops.super.linear(x, layers, out);
+        }
+    }
+
+    @Override
+    public WeightGroup weightGroup(String name, long mostElements, Runnable load) {
+        cuda.requireOwner();
+        return groups.load(name, mostElements, load);
+    }
+
+    @Override
+    public long freeBytes() {
+        return memory.freeBytes() + groups.spareBytes();
     }
 
     @Override
@@ -211,7 +298,14 @@ public final class CudaOps implements Ops {
     @Override
     public void rmsNormRope(Tensor x, Tensor weight, double eps, Rope rope, Tensor out) {
         OpShapes.rmsNormRope(x, weight, rope, out);
-        rows.rmsNormRope(x, weight, eps, rope, out);
+        rows.rmsNormRope(x, null, weight, null, eps, rope, out, null);
+    }
+
+    /** In one launch. */
+    @Override
+    public void rmsNormRope(Tensor q, Tensor k, Tensor normQ, Tensor normK, double eps, Rope rope, Tensor qOut, Tensor kOut) {
+        OpShapes.rmsNormRope(q, k, normQ, normK, rope, qOut, kOut);
+        rows.rmsNormRope(q, k, normQ, normK, eps, rope, qOut, kOut);
     }
 
     /** A query that sees no key gets zeros. */
@@ -219,17 +313,7 @@ public final class CudaOps implements Ops {
     public void attention(Tensor q, Tensor k, Tensor v, long heads, long kvHeads, AttentionMask mask, Tensor out) {
         requireGoing();
         OpShapes.attention(q, k, v, heads, kvHeads, mask, out);
-        try (Frame _ = frames.open()) {
-            long valid = 0;
-            if (mask.validKeys() != null) {
-                int[] counts = new int[mask.validKeys().length];
-                for (int i = 0; i < counts.length; i++) {
-                    counts[i] = Math.toIntExact(Math.min(mask.validKeys()[i], k.dim(1)));
-                }
-                valid = integers(counts);
-            }
-            attention.attend(q, k, v, heads, kvHeads, mask.causal(), valid, out);
-        }
+        attention.attend(q, k, v, heads, kvHeads, mask, out);
     }
 
     @Override
@@ -293,10 +377,10 @@ public final class CudaOps implements Ops {
         }
     }
 
-    /** In f32: the residual stream that begins here is a sum over all layers, and bf16 would round each of its steps. */
+    /** In f32: the residual stream that begins here is a sum over all layers, and bf16 would round each of its steps, as diffusers does. */
     @Override
     public Tensor embedding(Tensor table, int[] ids, Shape shape) {
-        Tensor out = frames.alloc(shape, DType.F32);
+        Tensor out = frames.alloc(shape, rounding == Rounding.DIFFUSERS ? DType.BF16 : DType.F32);
         embedding(table, ids, out);
         return out;
     }
@@ -326,6 +410,34 @@ public final class CudaOps implements Ops {
         OpShapes.conv2d(x, layer, out);
         OpShapes.alike("conv2dAdded", out, added);
         pictures.conv2d(x, layer, added, out);
+    }
+
+    /** In f32. */
+    @Override
+    public Tensor rowMoments(Tensor x, Tensor before) {
+        Tensor out = frames.alloc(Shape.of(x.dim(0), x.dim(1), before == null ? 2 : 6), DType.F32);
+        rowMoments(x, before, out);
+        return out;
+    }
+
+    @Override
+    public void rowMoments(Tensor x, Tensor before, Tensor out) {
+        OpShapes.rowMoments(x, before, out);
+        reductions.rowMoments(x, before, out);
+    }
+
+    /** In f32. */
+    @Override
+    public Tensor channelEnergies(Tensor x, int[] bounds) {
+        Tensor out = frames.alloc(Shape.of(x.dim(0), bounds.length / 2, x.dim(2)), DType.F32);
+        channelEnergies(x, bounds, out);
+        return out;
+    }
+
+    @Override
+    public void channelEnergies(Tensor x, int[] bounds, Tensor out) {
+        OpShapes.channelEnergies(x, bounds, out);
+        reductions.channelEnergies(x, bounds, out);
     }
 
     /** In f32. */
@@ -373,7 +485,9 @@ public final class CudaOps implements Ops {
     @Override
     public void close() {
         frames.close();
-        cuda.synchronize();
+        finish();
+        recordings.clear();
+        downloads.close();
         attention.close();
         if (convolution != null) {
             convolution.close();

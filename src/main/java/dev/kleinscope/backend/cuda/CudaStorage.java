@@ -2,6 +2,7 @@ package dev.kleinscope.backend.cuda;
 
 import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.Storage;
+import java.lang.foreign.MemorySegment;
 
 /** Memory of the GPU: a weight, or a block that a frame owns. */
 final class CudaStorage implements Storage {
@@ -10,6 +11,7 @@ final class CudaStorage implements Storage {
     private final String device;
     private final long address;
     private String freedBy;
+    private MemorySegment lastRead;
 
     CudaStorage(Staging staging, String device, long address) {
         this.staging = staging;
@@ -25,8 +27,27 @@ final class CudaStorage implements Storage {
         return address;
     }
 
-    void free(String by) {
+    /** As {@link #address}, also of freed memory. */
+    long rawAddress() {
+        return address;
+    }
+
+    /** @return an event to wait for before the memory is written again, or null */
+    MemorySegment free(String by) {
         freedBy = by;
+        MemorySegment event = lastRead;
+        lastRead = null;
+        return event;
+    }
+
+    /** Tells of a copy on another stream: the memory may not serve another tensor before {@code event}. */
+    void readUntil(MemorySegment event) {
+        lastRead = event;
+    }
+
+    /** Storage of the same memory, for a tensor of another life. */
+    CudaStorage again() {
+        return new CudaStorage(staging, device, address);
     }
 
     @Override

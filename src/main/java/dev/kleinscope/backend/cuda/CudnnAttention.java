@@ -22,11 +22,15 @@ final class CudnnAttention implements AutoCloseable {
     private static final int V = 3;
     private static final int OUT = 4;
     private static final int SCALE = 5;
+    private static final int OPERANDS = 5;
 
     private final Cuda cuda;
     private final DeviceMemory memory;
     private final Arena arena = Arena.ofConfined();
     private final MemorySegment handle;
+    private final MemorySegment ids;
+    private final MemorySegment pointers = arena.allocate(ValueLayout.ADDRESS, OPERANDS);
+    private final MemorySegment workspacePointer = arena.allocate(ValueLayout.ADDRESS);
     private final Map<Shape, Plan> plans = new HashMap<>();
 
     /** Sizes, and elements from batch to batch and from row to row. */
@@ -34,13 +38,14 @@ final class CudnnAttention implements AutoCloseable {
             long kRow, long vBatch, long vRow, long outBatch, long outRow) {
     }
 
-    /** @param plan null where cuDNN has no engine. @param scale on the host, alive while the plan is */
-    private record Plan(CudnnDescriptor plan, long workspaceBytes, MemorySegment scale) {
+    /** @param plan null where cuDNN has no engine. @param scale on the host, alive while the plan is. @param text for messages */
+    private record Plan(CudnnDescriptor plan, long workspaceBytes, MemorySegment scale, String text) {
     }
 
     CudnnAttention(Cuda cuda, DeviceMemory memory) {
         this.cuda = cuda;
         this.memory = memory;
+        ids = arena.allocateFrom(ValueLayout.JAVA_LONG, Q, K, V, OUT, SCALE);
         cuda.requireCurrent();
         MemorySegment pointer = arena.allocate(ValueLayout.ADDRESS);
         CudnnDescriptor.check(Cudnn.cudnnCreate(pointer), "cudnnCreate", "");
@@ -68,29 +73,35 @@ final class CudnnAttention implements AutoCloseable {
             return false;
         }
         DeviceMemory.Block workspace = memory.take(Math.max(1, plan.workspaceBytes), "cuDNN's workspace");
-        try (CudnnDescriptor pack = new CudnnDescriptor(Cudnn.CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR(), shape.toString())) {
-            pack.set(Cudnn.CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS(), Cudnn.CUDNN_TYPE_INT64(), Q, K, V, OUT, SCALE)
-                    .setPointers(Cudnn.CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS(), Cudnn.CUDNN_TYPE_VOID_PTR(), device(q), device(k),
-                            device(v), device(out), plan.scale)
-                    .setPointers(Cudnn.CUDNN_ATTR_VARIANT_PACK_WORKSPACE(), Cudnn.CUDNN_TYPE_VOID_PTR(),
-                            MemorySegment.ofAddress(workspace.address()))
-                    .finish();
-            CudnnDescriptor.check(Cudnn.cudnnBackendExecute(handle, plan.plan.pointer(), pack.pointer()), "cudnnBackendExecute",
-                    shape.toString());
+        try {
+            execute(plan, View.address(q), View.address(k), View.address(v), View.address(out), workspace.address());
         } finally {
             memory.give(workspace);
         }
         return true;
     }
 
+    /** A finalized variant pack takes no new pointers (status 2000 on 9.14 and 9.19), so that each call makes one. */
+    private void execute(Plan plan, long q, long k, long v, long out, long workspace) {
+        pointers.setAtIndex(ValueLayout.JAVA_LONG, Q - 1, q);
+        pointers.setAtIndex(ValueLayout.JAVA_LONG, K - 1, k);
+        pointers.setAtIndex(ValueLayout.JAVA_LONG, V - 1, v);
+        pointers.setAtIndex(ValueLayout.JAVA_LONG, OUT - 1, out);
+        pointers.setAtIndex(ValueLayout.JAVA_LONG, SCALE - 1, plan.scale.address());
+        workspacePointer.set(ValueLayout.JAVA_LONG, 0, workspace);
+        try (CudnnDescriptor pack = new CudnnDescriptor(Cudnn.CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR(), plan.text)) {
+            pack.set(Cudnn.CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS(), Cudnn.CUDNN_TYPE_INT64(), OPERANDS, ids)
+                    .set(Cudnn.CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS(), Cudnn.CUDNN_TYPE_VOID_PTR(), OPERANDS, pointers)
+                    .set(Cudnn.CUDNN_ATTR_VARIANT_PACK_WORKSPACE(), Cudnn.CUDNN_TYPE_VOID_PTR(), 1, workspacePointer).finish();
+            CudnnDescriptor.check(Cudnn.cudnnBackendExecute(handle, plan.plan.pointer(), pack.pointer()), "cudnnBackendExecute",
+                    plan.text);
+        }
+    }
+
     private static boolean suits(Tensor tensor) {
         return tensor.dtype() == DType.BF16 && View.address(tensor) % ALIGNMENT_BYTES == 0
                 && DType.BF16.bytes(tensor.stride(0)) % ALIGNMENT_BYTES == 0
                 && DType.BF16.bytes(tensor.stride(1)) % ALIGNMENT_BYTES == 0;
-    }
-
-    private static MemorySegment device(Tensor tensor) {
-        return MemorySegment.ofAddress(View.address(tensor));
     }
 
     private Plan plan(Shape s) {
@@ -116,16 +127,16 @@ final class CudnnAttention implements AutoCloseable {
                         .finish();
                 CudnnDescriptor engine = new CudnnDescriptor(Cudnn.CUDNN_BACKEND_ENGINECFG_DESCRIPTOR(), text)) {
             if (heuristic.count(Cudnn.CUDNN_ATTR_ENGINEHEUR_RESULTS(), Cudnn.CUDNN_TYPE_BACKEND_DESCRIPTOR()) == 0) {
-                return new Plan(null, 0, scale);
+                return new Plan(null, 0, scale, text);
             }
             heuristic.fill(Cudnn.CUDNN_ATTR_ENGINEHEUR_RESULTS(), engine);
             CudnnDescriptor plan = new CudnnDescriptor(Cudnn.CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR(), text)
                     .setPointers(Cudnn.CUDNN_ATTR_EXECUTION_PLAN_HANDLE(), Cudnn.CUDNN_TYPE_HANDLE(), handle)
                     .set(Cudnn.CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG(), engine).finish();
-            return new Plan(plan, plan.getLong(Cudnn.CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE()), scale);
+            return new Plan(plan, plan.getLong(Cudnn.CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE()), scale, text);
         } catch (CudaException _) {
             // cuDNN says so where it supports a shape in no engine: our kernel takes it
-            return new Plan(null, 0, scale);
+            return new Plan(null, 0, scale, text);
         }
     }
 

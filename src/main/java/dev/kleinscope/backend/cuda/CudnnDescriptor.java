@@ -74,7 +74,8 @@ final class CudnnDescriptor implements AutoCloseable {
         }
     }
 
-    private CudnnDescriptor set(int attribute, int type, long count, MemorySegment array) {
+    /** Values that lie in native memory. */
+    CudnnDescriptor set(int attribute, int type, long count, MemorySegment array) {
         check(Cudnn.cudnnBackendSetAttribute(pointer, attribute, type, count, array), "cudnnBackendSetAttribute " + attribute, shapes);
         return this;
     }

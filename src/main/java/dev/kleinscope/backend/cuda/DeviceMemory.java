@@ -7,9 +7,13 @@ import java.lang.foreign.ValueLayout;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
+import java.util.function.BooleanSupplier;
 
 /**
  * Memory of the GPU: blocks that last, for weights, and a pool of blocks in size classes at most an eighth apart, so that the
@@ -20,14 +24,44 @@ import java.util.Map;
 final class DeviceMemory implements AutoCloseable {
 
     /** Device memory in use. */
-    record Block(long address, long bytes) {
+    static final class Block {
+
+        private final long address;
+        private final long bytes;
+        private final Pool pool;
+
+        private Block(long address, long bytes, Pool pool) {
+            this.address = address;
+            this.bytes = bytes;
+            this.pool = pool;
+        }
+
+        long address() {
+            return address;
+        }
+
+        long bytes() {
+            return bytes;
+        }
+    }
+
+    /** Blocks that serve the same work again and again. */
+    static final class Pool {
+
+        private final Map<Long, ArrayDeque<Block>> free = new HashMap<>();
+        private long bytes;
     }
 
     private static final long ALIGNMENT_BYTES = 512;
 
     private final Cuda cuda;
-    private final Map<Long, ArrayDeque<Block>> pool = new HashMap<>();
-    private final List<Long> kept = new ArrayList<>();
+    private final Pool common = new Pool();
+    private final List<BooleanSupplier> reliefs = new ArrayList<>();
+    private final Map<Long, Long> kept = new LinkedHashMap<>();
+    private Pool pool = common;
+    private Set<Long> group;
+    private String groupName;
+    private long groupMostBytes;
     private long keptBytes;
     private long pooledBytes;
 
@@ -35,27 +69,88 @@ final class DeviceMemory implements AutoCloseable {
         this.cuda = cuda;
     }
 
-    /** A block until this closes. */
+    /** What else may free memory when it is short, and tells whether it did; asked in the order given. */
+    void relieveBy(BooleanSupplier other) {
+        reliefs.add(other);
+    }
+
+    /** A block until this closes, or until its group is freed. */
     long keep(long bytes, String what) {
-        long address = allocate(Math.max(1, bytes), what);
-        kept.add(address);
+        long address = allocate(Math.max(1, bytes), what, true);
+        kept.put(address, bytes);
         keptBytes += bytes;
+        if (group != null) {
+            group.add(address);
+        }
         return address;
+    }
+
+    /** Blocks kept from here on belong to a group. @param mostBytes what they will take at most */
+    void beginGroup(String name, long mostBytes) {
+        if (group != null) {
+            throw new IllegalStateException("the weights of " + name + " are loaded while those of " + groupName + " are");
+        }
+        group = new LinkedHashSet<>();
+        groupName = name;
+        groupMostBytes = mostBytes;
+    }
+
+    /** Ends it. @return the addresses of its blocks */
+    Set<Long> endGroup() {
+        Set<Long> ended = group;
+        group = null;
+        return ended;
+    }
+
+    /** Bytes of kept blocks. */
+    long bytes(Set<Long> addresses) {
+        return addresses.stream().mapToLong(kept::get).sum();
+    }
+
+    /** Returns kept blocks to the driver, once the device is done with them. */
+    void free(Set<Long> addresses) {
+        cuda.synchronize();
+        for (long address : addresses) {
+            Cuda.driver(CudaDriver.cuMemFree_v2(address), "cuMemFree");
+            keptBytes -= kept.remove(address);
+        }
     }
 
     /** A block until it is given back. */
     Block take(long bytes, String what) {
         long size = sizeClass(bytes);
-        Block block = pool.computeIfAbsent(size, s -> new ArrayDeque<>()).poll();
+        Block block = pool.free.computeIfAbsent(size, s -> new ArrayDeque<>()).poll();
         if (block == null) {
-            block = new Block(allocate(size, what), size);
+            block = new Block(allocate(size, what, false), size, pool);
+            pool.bytes += size;
             pooledBytes += size;
         }
         return block;
     }
 
+    /** Back to the pool that it was taken from. */
     void give(Block block) {
-        pool.get(block.bytes()).push(block);
+        block.pool.free.get(block.bytes).push(block);
+    }
+
+    /** From now on blocks are taken from {@code next}, or for null from the common pool. Returns what served until now. */
+    Pool use(Pool next) {
+        Pool before = pool;
+        pool = next == null ? common : next;
+        return before;
+    }
+
+    /** Returns a pool's memory to the driver; all its blocks must have been given back. */
+    void free(Pool ended) {
+        cuda.synchronize();
+        for (ArrayDeque<Block> blocks : ended.free.values()) {
+            for (Block block : blocks) {
+                Cuda.driver(CudaDriver.cuMemFree_v2(block.address), "cuMemFree");
+                ended.bytes -= block.bytes;
+                pooledBytes -= block.bytes;
+            }
+            blocks.clear();
+        }
     }
 
     /** Bytes that weights hold. */
@@ -68,41 +163,48 @@ final class DeviceMemory implements AutoCloseable {
         return pooledBytes;
     }
 
-    /** Bytes of the pool that no one uses. */
-    long idleBytes() {
-        return pool.values().stream().flatMap(ArrayDeque::stream).mapToLong(Block::bytes).sum();
+    /** Bytes that an allocation could still have: the driver's, and those of the pool that are not in use. */
+    long freeBytes() {
+        long idle = common.free.entrySet().stream().mapToLong(blocks -> blocks.getKey() * blocks.getValue().size()).sum();
+        return cuda.memory()[0] + idle;
     }
 
-    private long allocate(long bytes, String what) {
+    private long allocate(long bytes, String what, boolean lasting) {
         cuda.requireOwner();
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment pointer = arena.allocate(ValueLayout.JAVA_LONG);
             int status = CudaDriver.cuMemAlloc_v2(pointer, bytes);
-            if (status == CudaDriver.CUDA_ERROR_OUT_OF_MEMORY()) {
+            // while operations are recorded nothing can be waited for, so nothing is freed
+            if (status == CudaDriver.CUDA_ERROR_OUT_OF_MEMORY() && !cuda.capturing()) {
                 trim();
                 status = CudaDriver.cuMemAlloc_v2(pointer, bytes);
+                for (BooleanSupplier relief : reliefs) {
+                    if (status == CudaDriver.CUDA_ERROR_OUT_OF_MEMORY() && relief.getAsBoolean()) {
+                        status = CudaDriver.cuMemAlloc_v2(pointer, bytes);
+                    }
+                }
             }
             if (status == CudaDriver.CUDA_ERROR_OUT_OF_MEMORY()) {
-                long[] memory = cuda.memory();
-                throw new CudaUnavailableException(String.format(Locale.ROOT, "%s needs %s on %s, which has %s of %s left; weights"
-                        + " hold %s and activations %s: choose a smaller --size, --precision bf16 or --backend cpu", what,
-                        size(bytes), cuda.name(), size(memory[0]), size(memory[1]), size(keptBytes), size(pooledBytes)));
+                throw new CudaUnavailableException(shortage(bytes, what, lasting));
             }
             Cuda.driver(status, "cuMemAlloc", bytes + " bytes for " + what);
             return pointer.get(ValueLayout.JAVA_LONG, 0);
         }
     }
 
+    private String shortage(long bytes, String what, boolean lasting) {
+        long[] memory = cuda.memory();
+        boolean loading = lasting && group != null;
+        String needed = loading ? groupName + " needs up to " + size(groupMostBytes) : what + " needs " + size(bytes);
+        return String.format(Locale.ROOT, "%s of memory on %s, of whose %s this run holds %s for weights and %s for activations, and %s "
+                + "are free%s: end what else uses the GPU (nvidia-smi lists it), or choose %s--backend cpu", needed, cuda.name(),
+                size(memory[1]), size(keptBytes), size(pooledBytes), size(memory[0]),
+                loading ? ", too little for " + what + " of " + size(bytes) : "", lasting ? "" : "a smaller --size or ");
+    }
+
     /** Returns the pool's free blocks to the driver. */
-    private void trim() {
-        cuda.synchronize();
-        for (ArrayDeque<Block> free : pool.values()) {
-            for (Block block : free) {
-                Cuda.driver(CudaDriver.cuMemFree_v2(block.address()), "cuMemFree");
-                pooledBytes -= block.bytes();
-            }
-            free.clear();
-        }
+    void trim() {
+        free(common);
     }
 
     private static long sizeClass(long bytes) {
@@ -120,9 +222,10 @@ final class DeviceMemory implements AutoCloseable {
     @Override
     public void close() {
         trim();
-        for (long address : kept) {
+        for (long address : kept.keySet()) {
             Cuda.driver(CudaDriver.cuMemFree_v2(address), "cuMemFree");
         }
         kept.clear();
+        keptBytes = 0;
     }
 }

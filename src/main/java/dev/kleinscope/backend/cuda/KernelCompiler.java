@@ -10,7 +10,6 @@ import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
@@ -38,12 +37,12 @@ final class KernelCompiler {
         String source = resource(file + ".cu");
         String header = resource(HEADER);
         List<String> options = List.of("--gpu-architecture=" + architecture, "--std=c++17", "--fmad=true");
-        Path kept = cacheFolder().resolve(file + "-" + architecture + "-" + key(source, header, options) + ".cubin");
+        Path kept = CacheFolder.of("cubin").resolve(file + "-" + architecture + "-" + key(source, header, options) + ".cubin");
         try {
             return Files.readAllBytes(kept);
         } catch (IOException _) {
             byte[] cubin = compile(file + ".cu", source, header, options);
-            keep(kept, cubin);
+            CacheFolder.keep(kept, cubin);
             return cubin;
         }
     }
@@ -104,23 +103,6 @@ final class KernelCompiler {
             return HexFormat.of().formatHex(hash, 0, 16);
         } catch (NoSuchAlgorithmException e) {
             throw new IllegalStateException(e);
-        }
-    }
-
-    private static Path cacheFolder() {
-        String cache = System.getenv("XDG_CACHE_HOME");
-        Path base = cache == null || cache.isEmpty() ? Path.of(System.getProperty("user.home"), ".cache") : Path.of(cache);
-        return base.resolve("kleinscope").resolve("cubin");
-    }
-
-    private static void keep(Path file, byte[] cubin) {
-        try {
-            Files.createDirectories(file.getParent());
-            Path partial = Files.createTempFile(file.getParent(), "partial", ".cubin");
-            Files.write(partial, cubin);
-            Files.move(partial, file, StandardCopyOption.ATOMIC_MOVE);
-        } catch (IOException _) {
-            // compiled again the next time
         }
     }
 

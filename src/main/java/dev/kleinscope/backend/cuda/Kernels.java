@@ -24,7 +24,8 @@ final class Kernels implements AutoCloseable {
      * Queues a kernel.
      *
      * @param name {@code file.function}, such as {@code rows.layer_norm}
-     * @param arguments Views, Integers, Longs (also device addresses) and Floats, as the kernel declares them
+     * @param arguments Views, Rows, Integers, Longs (also device addresses), Floats and arrays of int, as the kernel declares them: an
+     *         array stands for a structure that holds one of its length
      */
     void launch(String name, long gridX, long gridY, long gridZ, int threads, Object... arguments) {
         cuda.requireOwner();
@@ -53,6 +54,12 @@ final class Kernels implements AutoCloseable {
                 view.write(segment);
                 yield segment;
             }
+            case Rows rows -> {
+                MemorySegment segment = arena.allocate(Rows.BYTES, Long.BYTES);
+                rows.write(segment);
+                yield segment;
+            }
+            case int[] values -> arena.allocateFrom(ValueLayout.JAVA_INT, values);
             case Integer value -> arena.allocateFrom(ValueLayout.JAVA_INT, value);
             case Long value -> arena.allocateFrom(ValueLayout.JAVA_LONG, value);
             case Float value -> arena.allocateFrom(ValueLayout.JAVA_FLOAT, value);

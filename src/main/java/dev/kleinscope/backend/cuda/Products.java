@@ -1,21 +1,33 @@
 package dev.kleinscope.backend.cuda;
 
 import dev.kleinscope.bindings.cuda.cublaslt.CublasLt;
+import dev.kleinscope.bindings.cuda.cublaslt.cublasLtMatmulAlgo_t;
 import dev.kleinscope.bindings.cuda.cublaslt.cublasLtMatmulHeuristicResult_t;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
  * Products {@code out[rows, outWidth] = x[rows, in] weight[outWidth, in]^T} through cuBLASLt, accumulated in f32 and without TF32.
- * The first algorithm that its heuristic names is taken and kept for the shape.
+ *
+ * <p>For a large product the algorithms that its heuristic names are timed when the shape is first met, and the fastest is kept in
+ * {@link AlgorithmCache}; for a small one the first is taken.
  */
 final class Products implements AutoCloseable {
 
     private static final long WORKSPACE_BYTES = 32L << 20;
     private static final long MOST_ALIGNMENT = 256;
+    private static final int CANDIDATES = 16;
+
+    /** Multiplications and additions from which on an algorithm is chosen by time. */
+    private static final long TIMED_OPERATIONS = 500_000_000;
+
+    /** Set to "false", the first algorithm that cuBLASLt names is taken, and no cache is read. */
+    private static final boolean TIMED = !"false".equals(System.getProperty("kleinscope.cuda.tune"));
 
     private final Cuda cuda;
     private final Arena arena = Arena.ofConfined();
@@ -23,6 +35,8 @@ final class Products implements AutoCloseable {
     private final MemorySegment one;
     private final MemorySegment zero;
     private final long workspace;
+    private final ProductTuner tuner;
+    private final AlgorithmCache cache;
     private final Map<Shape, Plan> plans = new HashMap<>();
 
     /**
@@ -31,10 +45,27 @@ final class Products implements AutoCloseable {
      */
     record Shape(long rows, long in, long outWidth, long weightRow, long xRow, long outRow, int weightType, int xType, int outType,
             long weightAlignment, long xAlignment, long outAlignment) {
+
+        boolean timed() {
+            return TIMED && 2 * rows * in * outWidth >= TIMED_OPERATIONS;
+        }
+
+        String key() {
+            return rows + " " + in + " " + outWidth + " " + weightRow + " " + xRow + " " + outRow + " " + weightType + " " + xType + " "
+                    + outType + " " + weightAlignment + " " + xAlignment + " " + outAlignment;
+        }
+    }
+
+    /** Device addresses of one product. */
+    private record Operands(MemorySegment x, MemorySegment weight, MemorySegment out) {
     }
 
     /** @param algorithm null where cuBLASLt has none */
     private record Plan(MemorySegment product, MemorySegment weight, MemorySegment x, MemorySegment out, MemorySegment algorithm) {
+
+        Plan with(MemorySegment chosen) {
+            return new Plan(product, weight, x, out, chosen);
+        }
     }
 
     Products(Cuda cuda, DeviceMemory memory) {
@@ -45,6 +76,8 @@ final class Products implements AutoCloseable {
         one = arena.allocateFrom(ValueLayout.JAVA_FLOAT, 1f);
         zero = arena.allocateFrom(ValueLayout.JAVA_FLOAT, 0f);
         workspace = memory.keep(WORKSPACE_BYTES, "cuBLASLt's workspace");
+        tuner = new ProductTuner(cuda, memory);
+        cache = new AlgorithmCache(cuda.name() + " sm_" + cuda.computeCapability() + " cublaslt " + CublasLt.cublasLtGetVersion());
     }
 
     /** Queues a product; false if cuBLASLt has no algorithm for it. Addresses are the device's, row lengths in elements. */
@@ -56,19 +89,26 @@ final class Products implements AutoCloseable {
         }
         Shape shape = new Shape(rows, in, outWidth, weightRow, xRow, outRow, weightType, xType, outType, alignment(weight),
                 alignment(x), alignment(out));
-        Plan plan = plans.computeIfAbsent(shape, this::plan);
+        Operands operands = new Operands(MemorySegment.ofAddress(x), MemorySegment.ofAddress(weight), MemorySegment.ofAddress(out));
+        Plan plan = plans.get(shape);
+        if (plan == null) {
+            plan = plan(shape, operands);
+            plans.put(shape, plan);
+        }
         if (plan.algorithm == null) {
             return false;
         }
-        MemorySegment result = MemorySegment.ofAddress(out);
-        check(CublasLt.cublasLtMatmul(handle, plan.product, one, MemorySegment.ofAddress(weight), plan.weight,
-                MemorySegment.ofAddress(x), plan.x, zero, result, plan.out, result, plan.out, plan.algorithm,
-                MemorySegment.ofAddress(workspace), WORKSPACE_BYTES, cuda.stream()), "cublasLtMatmul", shape);
+        check(run(plan, operands), "cublasLtMatmul", shape);
         return true;
     }
 
+    private int run(Plan plan, Operands operands) {
+        return CublasLt.cublasLtMatmul(handle, plan.product, one, operands.weight, plan.weight, operands.x, plan.x, zero, operands.out,
+                plan.out, operands.out, plan.out, plan.algorithm, MemorySegment.ofAddress(workspace), WORKSPACE_BYTES, cuda.stream());
+    }
+
     /** cuBLASLt's matrices are column by column: out^T = weight x^T, with the weight transposed. */
-    private Plan plan(Shape shape) {
+    private Plan plan(Shape shape, Operands operands) {
         MemorySegment product = create(pointer -> CublasLt.cublasLtMatmulDescCreate(pointer, CublasLt.CUBLAS_COMPUTE_32F(),
                 CublasLt.CUDA_R_32F()), "cublasLtMatmulDescCreate", shape);
         check(CublasLt.cublasLtMatmulDescSetAttribute(product, CublasLt.CUBLASLT_MATMUL_DESC_TRANSA(),
@@ -77,22 +117,64 @@ final class Products implements AutoCloseable {
         MemorySegment weight = layout(shape.weightType, shape.in, shape.outWidth, shape.weightRow, shape);
         MemorySegment x = layout(shape.xType, shape.in, shape.rows, shape.xRow, shape);
         MemorySegment out = layout(shape.outType, shape.outWidth, shape.rows, shape.outRow, shape);
-        return new Plan(product, weight, x, out, algorithm(product, weight, x, out, shape));
+        return choose(new Plan(product, weight, x, out, null), shape, operands);
     }
 
-    private MemorySegment algorithm(MemorySegment product, MemorySegment weight, MemorySegment x, MemorySegment out, Shape shape) {
+    /** The kept algorithm, the fastest, or the first; and none where cuBLASLt names none. */
+    private Plan choose(Plan plan, Shape shape, Operands operands) {
+        if (!shape.timed() || cuda.capturing()) {
+            List<MemorySegment> named = candidates(plan, shape, 1);
+            return named.isEmpty() ? plan : plan.with(named.getFirst());
+        }
+        byte[] kept = cache.get(shape.key());
+        if (kept != null) {
+            MemorySegment algorithm = cublasLtMatmulAlgo_t.allocate(arena).copyFrom(MemorySegment.ofArray(kept));
+            if (usable(plan, algorithm)) {
+                return plan.with(algorithm);
+            }
+        }
+        // some that the heuristic names turn out not to run
+        List<Plan> plans = candidates(plan, shape, CANDIDATES).stream().map(plan::with)
+                .filter(candidate -> run(candidate, operands) == 0).toList();
+        if (plans.isEmpty()) {
+            return plan;
+        }
+        Plan fastest = plans.get(tuner.fastest(plans.size(), index -> check(run(plans.get(index), operands), "cublasLtMatmul", shape)));
+        cache.put(shape.key(), fastest.algorithm.toArray(ValueLayout.JAVA_BYTE));
+        return fastest;
+    }
+
+    private boolean usable(Plan plan, MemorySegment algorithm) {
+        try (Arena call = Arena.ofConfined()) {
+            MemorySegment result = cublasLtMatmulHeuristicResult_t.allocate(call);
+            return CublasLt.cublasLtMatmulAlgoCheck(handle, plan.product, plan.weight, plan.x, plan.out, plan.out, algorithm, result) == 0
+                    && cublasLtMatmulHeuristicResult_t.workspaceSize(result) <= WORKSPACE_BYTES;
+        }
+    }
+
+    private List<MemorySegment> candidates(Plan plan, Shape shape, int most) {
         MemorySegment preference = create(CublasLt::cublasLtMatmulPreferenceCreate, "cublasLtMatmulPreferenceCreate", shape);
         prefer(preference, CublasLt.CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES(), ValueLayout.JAVA_LONG.byteSize(), WORKSPACE_BYTES);
         prefer(preference, CublasLt.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES(), Integer.BYTES, shape.weightAlignment);
         prefer(preference, CublasLt.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES(), Integer.BYTES, shape.xAlignment);
         prefer(preference, CublasLt.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES(), Integer.BYTES, shape.outAlignment);
         prefer(preference, CublasLt.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES(), Integer.BYTES, shape.outAlignment);
-        MemorySegment result = cublasLtMatmulHeuristicResult_t.allocate(arena);
-        MemorySegment count = arena.allocate(ValueLayout.JAVA_INT);
-        int status = CublasLt.cublasLtMatmulAlgoGetHeuristic(handle, product, weight, x, out, out, preference, 1, result, count);
-        CublasLt.cublasLtMatmulPreferenceDestroy(preference);
-        return status == 0 && count.get(ValueLayout.JAVA_INT, 0) > 0 && cublasLtMatmulHeuristicResult_t.state(result) == 0
-                ? cublasLtMatmulHeuristicResult_t.algo(result) : null;
+        try (Arena call = Arena.ofConfined()) {
+            MemorySegment results = cublasLtMatmulHeuristicResult_t.allocateArray(most, call);
+            MemorySegment count = call.allocate(ValueLayout.JAVA_INT);
+            int status = CublasLt.cublasLtMatmulAlgoGetHeuristic(handle, plan.product, plan.weight, plan.x, plan.out, plan.out,
+                    preference, most, results, count);
+            List<MemorySegment> algorithms = new ArrayList<>();
+            for (int i = 0; status == 0 && i < count.get(ValueLayout.JAVA_INT, 0); i++) {
+                MemorySegment result = cublasLtMatmulHeuristicResult_t.asSlice(results, i);
+                if (cublasLtMatmulHeuristicResult_t.state(result) == 0) {
+                    algorithms.add(cublasLtMatmulAlgo_t.allocate(arena).copyFrom(cublasLtMatmulHeuristicResult_t.algo(result)));
+                }
+            }
+            return algorithms;
+        } finally {
+            CublasLt.cublasLtMatmulPreferenceDestroy(preference);
+        }
     }
 
     private void prefer(MemorySegment preference, int attribute, long bytes, long value) {

@@ -258,6 +258,20 @@ public final class ReferenceOps implements Ops {
     }
 
     @Override
+    public void rowMoments(Tensor x, Tensor before, Tensor out) {
+        HostRows.requireF32("rowMoments", x, out);
+        OpShapes.rowMoments(x, before, out);
+        ProbeLoops.rowMoments(x, before, out);
+    }
+
+    @Override
+    public void channelEnergies(Tensor x, int[] bounds, Tensor out) {
+        HostRows.requireF32("channelEnergies", x, out);
+        OpShapes.channelEnergies(x, bounds, out);
+        ProbeLoops.channelEnergies(x, bounds, out);
+    }
+
+    @Override
     public void groupMoments(Tensor x, Tensor out) {
         HostRows.requireF32("groupMoments", x, out);
         OpShapes.groupMoments(x, out);

@@ -2,6 +2,7 @@ package dev.kleinscope.bindings.cuda;
 
 import java.io.File;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.SymbolLookup;
 import java.nio.file.DirectoryStream;
@@ -17,27 +18,37 @@ import java.util.concurrent.ConcurrentHashMap;
 /**
  * Opens the CUDA libraries on first use; nothing is loaded when a binding class initialises.
  *
- * <p>Each is looked for in the folders of the system property {@code kleinscope.cuda.libs}, as the loader finds it, under
- * {@code CUDA_HOME} and {@code CUDA_PATH}, in the system's folders, and in the {@code nvidia} packages that pip installs.
+ * <p>Each is looked for in the folders of the system property {@code kleinscope.cuda.libs}, where the Maven profile
+ * {@code cuda-redist} unpacks them, as the loader finds it, under {@code CUDA_HOME} and {@code CUDA_PATH}, in the system's folders,
+ * and in the {@code nvidia} packages that pip installs.
  */
 public final class NativeLibs {
 
     /** Folders to look in first, separated as in a class path. */
     public static final String FOLDERS_PROPERTY = "kleinscope.cuda.libs";
 
+    private static final String HOME_PROPERTY = "kleinscope.home";
+
+    /** Of Kleinscope's own folder: where a packed one would have them, and where the profile unpacks them. */
+    private static final List<String> HOME_FOLDERS = List.of("lib/cuda", "target/cuda-redist");
+
     private static final Map<String, Names> NAMES = Map.of(
-            "cuda-driver", new Names("the NVIDIA driver", List.of("libcuda.so.1", "libcuda.so")),
-            "nvrtc", new Names("NVRTC", List.of("libnvrtc.so.13")),
-            "cublaslt", new Names("cuBLASLt", List.of("libcublasLt.so.13")),
-            "cublas", new Names("cuBLAS", List.of("libcublas.so.13")),
-            "cudnn", new Names("cuDNN", List.of("libcudnn.so.9")));
+            "cuda-driver", new Names("the NVIDIA driver", List.of("libcuda.so.1", "libcuda.so"), ""),
+            "nvrtc", new Names("NVRTC", List.of("libnvrtc.so.13"), "libnvrtc-builtins.so.13*"),
+            "cublaslt", new Names("cuBLASLt", List.of("libcublasLt.so.13"), ""),
+            "cublas", new Names("cuBLAS", List.of("libcublas.so.13"), "libcublasLt.so.13"),
+            "cudnn", new Names("cuDNN", List.of("libcudnn.so.9"), "lib{cublasLt.so.13,cublas.so.13,nvrtc.so.13,cudnn_*.so.9}"));
 
     private static final Map<String, Search> SEARCHES = new ConcurrentHashMap<>();
 
     private NativeLibs() {
     }
 
-    private record Names(String title, List<String> files) {
+    /**
+     * @param files names to look for
+     * @param companions a glob of what it opens by name alone, out of its own folder
+     */
+    private record Names(String title, List<String> files, String companions) {
     }
 
     /** Thrown when a CUDA library cannot be opened on this machine. */
@@ -54,7 +65,7 @@ public final class NativeLibs {
      * What came of looking for a library.
      *
      * @param lookup its symbols, or null
-     * @param file the file that was opened, as the loader knows it or with its folder; empty if none
+     * @param file the file that was opened; empty if none
      * @param looked where it was looked for
      * @param failure what the loader said of a file that is there but cannot be opened; empty if nothing
      */
@@ -73,8 +84,8 @@ public final class NativeLibs {
     public static String whyNot(String library) {
         Search search = search(library);
         String title = NAMES.get(library).title;
-        return search.failure.isEmpty() ? title + " is not installed: looked for " + search.looked
-                : title + " cannot be opened: " + search.failure;
+        return search.failure.isEmpty() ? title + " is not installed: no " + String.join(" or ", NAMES.get(library).files)
+                + " where kleinscope doctor says that it looked" : title + " cannot be opened: " + search.failure;
     }
 
     /** A lookup that opens the library when its first symbol is asked for. */
@@ -94,16 +105,19 @@ public final class NativeLibs {
     }
 
     private static Search open(String library) {
-        List<String> files = NAMES.get(library).files;
+        Names names = NAMES.get(library);
+        List<String> files = names.files;
         StringBuilder failure = new StringBuilder();
         List<Path> given = given();
+        given.forEach(folder -> openCompanions(names, folder));
         Search found = inFolders(files, given, failure);
         if (found != null) {
             return found;
         }
         for (String file : files) {
             try {
-                return new Search(SymbolLookup.libraryLookup(file, Arena.global()), file, "", "");
+                SymbolLookup lookup = SymbolLookup.libraryLookup(file, Arena.global());
+                return new Search(lookup, mapped(file), "", "");
             } catch (IllegalArgumentException _) {
                 // not on the loader's path: the folders follow
             }
@@ -135,12 +149,52 @@ public final class NativeLibs {
         return null;
     }
 
+    /**
+     * Opens what a library will ask the loader for by name: the loader, which does not know the folder, takes what is open under that
+     * name. They need each other too, so that some open only after others.
+     */
+    private static void openCompanions(Names names, Path folder) {
+        List<Path> closed = new ArrayList<>();
+        if (!names.companions.isEmpty() && names.files.stream().anyMatch(file -> Files.isRegularFile(folder.resolve(file)))) {
+            closed.addAll(matching(folder, names.companions));
+        }
+        while (closed.removeIf(NativeLibs::opens)) {
+            // those that failed for lack of these are tried again
+        }
+    }
+
+    private static boolean opens(Path file) {
+        try {
+            SymbolLookup.libraryLookup(file, Arena.global());
+            return true;
+        } catch (IllegalArgumentException _) {
+            return false;
+        }
+    }
+
+    /** Where the loader found a library, as the system tells; the name itself where it does not. */
+    private static String mapped(String file) {
+        String stem = file.substring(0, file.indexOf(".so") + ".so".length());
+        try (var lines = Files.lines(Path.of("/proc/self/maps"))) {
+            return lines.map(line -> line.substring(line.indexOf('/') + 1)).filter(path -> path.contains("/" + stem))
+                    .map(path -> "/" + path).findFirst().orElse(file);
+        } catch (IOException | UncheckedIOException _) {
+            return file;
+        }
+    }
+
+    /** Folders that someone chose: by the property, or by unpacking libraries beside Kleinscope. */
     private static List<Path> given() {
         List<Path> folders = new ArrayList<>();
         for (String folder : System.getProperty(FOLDERS_PROPERTY, "").split(File.pathSeparator)) {
             if (!folder.isEmpty()) {
                 folders.add(Path.of(folder).toAbsolutePath());
             }
+        }
+        String home = System.getProperty(HOME_PROPERTY);
+        if (home != null) {
+            HOME_FOLDERS.stream().map(folder -> Path.of(home).toAbsolutePath().resolve(folder)).filter(Files::isDirectory)
+                    .forEach(folders::add);
         }
         return folders;
     }

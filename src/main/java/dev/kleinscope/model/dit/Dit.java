@@ -4,6 +4,7 @@ import dev.kleinscope.ops.Frame;
 import dev.kleinscope.ops.Linear;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.ops.Rope;
+import dev.kleinscope.probe.Point;
 import dev.kleinscope.probe.PointCatalog;
 import dev.kleinscope.probe.Probes;
 import dev.kleinscope.tensor.Shape;
@@ -12,6 +13,8 @@ import dev.kleinscope.weights.WeightReader;
 import dev.kleinscope.weights.WeightSource;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
+import java.util.stream.Collectors;
 
 /**
  * The FLUX.2 diffusion transformer: latents, prompt and timestep in, velocity out.
@@ -20,6 +23,7 @@ import java.util.List;
 public final class Dit {
 
     private final DitConfig config;
+    private final PointCatalog points;
     private final TimestepEmbedding timestepEmbedding;
     private final TimestepEmbedding guidanceEmbedding;
     private final Linear doubleModulationImg;
@@ -38,6 +42,7 @@ public final class Dit {
      */
     public Dit(WeightSource source, DitConfig config, Ops ops) {
         this.config = config;
+        points = new PointCatalog(DitPoints.all(config));
         WeightReader weights = new WeightReader(source);
         long hidden = config.hidden();
         timestepEmbedding = new TimestepEmbedding(weights, ops, "time_guidance_embed.timestep_embedder", config);
@@ -64,7 +69,7 @@ public final class Dit {
     }
 
     public PointCatalog points() {
-        return new PointCatalog(DitPoints.all(config));
+        return points;
     }
 
     /** Rotary table of a run's tokens, text first, in the innermost frame: [txtTokens + imgTokens, headDim / 2]. */
@@ -88,12 +93,31 @@ public final class Dit {
     public Tensor forward(Ops ops, Tensor latents, Tensor promptEmbeds, float[] timestep, float[] guidance,
             PositionIds txtIds, PositionIds imgIds, Rope rope, Probes probes) {
         check(latents, promptEmbeds, timestep, guidance, txtIds, imgIds);
+        Set<String> watched = points.points().stream().map(Point::name).filter(probes::wants).collect(Collectors.toSet());
+        try (Frame frame = ops.frame()) {
+            PositionIds ids = PositionIds.concat(List.of(txtIds, imgIds));
+            probes.side("pos_embed.cos", () -> ops.input(ids.table(config, true, 2)));
+            probes.side("pos_embed.sin", () -> ops.input(ids.table(config, false, 2)));
+            List<Tensor> inputs = new ArrayList<>(List.of(latents, promptEmbeds, rope.cos(), rope.sin(),
+                    timestepEmbedding.sinusoid(ops, timestep)));
+            if (guidanceEmbedding != null) {
+                inputs.add(guidanceEmbedding.sinusoid(ops, guidance));
+            }
+            return frame.escape(ops.repeat(List.of(this, watched), inputs, probes::at,
+                    (in, watcher) -> velocity(ops, in.get(0), in.get(1), new Rope(in.get(2), in.get(3), rope.pairing()), in.get(4),
+                            guidanceEmbedding == null ? null : in.get(5), Probes.to(watched, watcher::saw))));
+        }
+    }
+
+    /** @return velocity [batch, imgTokens, outChannels], in the caller's frame */
+    private Tensor velocity(Ops ops, Tensor latents, Tensor promptEmbeds, Rope rope, Tensor timeSinusoid, Tensor guidanceSinusoid,
+            Probes probes) {
         long hidden = config.hidden();
         long txtTokens = promptEmbeds.dim(1);
         try (Frame frame = ops.frame()) {
-            Tensor time = timestepEmbedding.forward(ops, timestep);
-            Tensor temb = probes.at("time_guidance_embed", guidanceEmbedding == null ? time
-                    : ops.addScaled(time, guidanceEmbedding.forward(ops, guidance), 1));
+            Tensor time = timestepEmbedding.forward(ops, timeSinusoid);
+            Tensor temb = probes.at("time_guidance_embed", guidanceSinusoid == null ? time
+                    : ops.addScaled(time, guidanceEmbedding.forward(ops, guidanceSinusoid), 1));
             Tensor tembSilu = ops.silu(temb);
             Tensor modImg = probes.at("double_stream_modulation_img", ops.linear(tembSilu, doubleModulationImg));
             Tensor modTxt = probes.at("double_stream_modulation_txt", ops.linear(tembSilu, doubleModulationTxt));
@@ -104,9 +128,6 @@ public final class Dit {
             probes.at("x_embedder", x.img());
             ops.linear(promptEmbeds, txtIn, x.txt());
             probes.at("context_embedder", x.txt());
-            PositionIds ids = PositionIds.concat(List.of(txtIds, imgIds));
-            probes.side("pos_embed.cos", () -> ops.input(ids.table(config, true, 2)));
-            probes.side("pos_embed.sin", () -> ops.input(ids.table(config, false, 2)));
 
             for (DoubleBlock block : doubleBlocks) {
                 Streams next = block.forward(ops, x, modImg, modTxt, rope, probes);

@@ -51,14 +51,14 @@ public final class DitPoints {
         List<Point> points = new ArrayList<>();
         long hidden = config.hidden();
         String perHead = config.heads() + ", " + config.headDim() + "]";
+        points.add(new Point("pos_embed.cos", Role.INNER, Rows.JOINT, "[all, " + config.headDim() + "]"));
+        points.add(new Point("pos_embed.sin", Role.INNER, Rows.JOINT, "[all, " + config.headDim() + "]"));
         points.add(new Point("time_guidance_embed", Role.INNER, Rows.NONE, "[B, " + hidden + "]"));
         points.add(new Point("double_stream_modulation_img", Role.INNER, Rows.NONE, "[B, " + 6 * hidden + "]"));
         points.add(new Point("double_stream_modulation_txt", Role.INNER, Rows.NONE, "[B, " + 6 * hidden + "]"));
         points.add(new Point("single_stream_modulation", Role.INNER, Rows.NONE, "[B, " + 3 * hidden + "]"));
         points.add(tokens("x_embedder", Role.EMBEDDER, Rows.IMG, hidden + "]"));
         points.add(tokens("context_embedder", Role.EMBEDDER, Rows.TXT, hidden + "]"));
-        points.add(new Point("pos_embed.cos", Role.INNER, Rows.JOINT, "[all, " + config.headDim() + "]"));
-        points.add(new Point("pos_embed.sin", Role.INNER, Rows.JOINT, "[all, " + config.headDim() + "]"));
         for (int i = 0; i < config.doubleBlocks(); i++) {
             for (Side side : List.of(Side.img(doubleBlock(i)), Side.txt(doubleBlock(i)))) {
                 Rows rows = side.rows();

@@ -8,6 +8,8 @@ import dev.kleinscope.ops.Rope;
 import dev.kleinscope.probe.Probes;
 import dev.kleinscope.tensor.Tensor;
 import dev.kleinscope.weights.WeightReader;
+import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * A double-stream block: text and image keep their own weights and meet in one attention.
@@ -18,9 +20,11 @@ final class DoubleBlock {
     private final Side img;
     private final Side txt;
     private final long heads;
+    private final long hidden;
 
     DoubleBlock(WeightReader weights, Ops ops, String name, DitConfig config) {
         heads = config.heads();
+        hidden = config.hidden();
         img = new Side(weights, ops, DitPoints.Side.img(name), config);
         txt = new Side(weights, ops, DitPoints.Side.txt(name), config);
     }
@@ -32,12 +36,12 @@ final class DoubleBlock {
         try (Frame frame = ops.frame()) {
             Streams q = Streams.of(ops.alloc(x.joint().shape()), txtTokens);
             Streams k = Streams.of(ops.alloc(x.joint().shape()), txtTokens);
-            Streams v = Streams.of(ops.alloc(x.joint().shape()), txtTokens);
-            img.project(ops, x.img(), modImg, rope.tokens(txtTokens, tokens), q.img(), k.img(), v.img(), probes);
-            txt.project(ops, x.txt(), modTxt, rope.tokens(0, txtTokens), q.txt(), k.txt(), v.txt(), probes);
+            Streams qkv = Streams.of(ops.alloc(x.joint().shape().withLast(3 * hidden)), txtTokens);
+            img.project(ops, x.img(), modImg, rope.tokens(txtTokens, tokens), qkv.img(), q.img(), k.img(), probes);
+            txt.project(ops, x.txt(), modTxt, rope.tokens(0, txtTokens), qkv.txt(), q.txt(), k.txt(), probes);
+            Tensor v = qkv.joint().slice(2, 2 * hidden, 3 * hidden);
 
-            Streams attn = Streams.of(
-                    ops.attention(q.joint(), k.joint(), v.joint(), heads, heads, AttentionMask.NONE), txtTokens);
+            Streams attn = Streams.of(ops.attention(q.joint(), k.joint(), v, heads, heads, AttentionMask.NONE), txtTokens);
 
             Streams out = Streams.of(ops.alloc(x.joint().shape()), txtTokens);
             Tensor imgOut = img.residuals(ops, x.img(), attn.img(), modImg, out.img(), probes);
@@ -49,9 +53,7 @@ final class DoubleBlock {
     /** One stream's weights, and the two halves of the block either side of the attention. */
     private static final class Side {
 
-        private final Linear toQ;
-        private final Linear toK;
-        private final Linear toV;
+        private final List<Linear> toQkv;
         private final Tensor normQ;
         private final Tensor normK;
         private final Linear toOut;
@@ -71,9 +73,8 @@ final class DoubleBlock {
             heads = config.heads();
             headDim = config.headDim();
             eps = config.eps();
-            toQ = linear(weights, ops, names.toQ(), hidden, hidden);
-            toK = linear(weights, ops, names.toK(), hidden, hidden);
-            toV = linear(weights, ops, names.toV(), hidden, hidden);
+            toQkv = ops.weights(Stream.of(names.toQ(), names.toK(), names.toV())
+                    .map(name -> weights.take(name + ".weight", hidden, hidden)).toList()).stream().map(Linear::new).toList();
             normQ = ops.weight(weights.take(names.normQ() + ".weight", headDim));
             normK = ops.weight(weights.take(names.normK() + ".weight", headDim));
             toOut = linear(weights, ops, names.toOut(), hidden, hidden);
@@ -85,19 +86,18 @@ final class DoubleBlock {
             return new Linear(ops.weight(weights.take(name + ".weight", out, in)));
         }
 
-        /** Normalise, project to q, k and v, normalise the heads, rotate; results go to this stream's rows. */
-        void project(Ops ops, Tensor x, Tensor mod, Rope rope, Tensor qOut, Tensor kOut, Tensor vOut, Probes probes) {
+        /** Normalise, project to q, k and v side by side, normalise the heads of q and k, rotate; into this stream's rows. */
+        void project(Ops ops, Tensor x, Tensor mod, Rope rope, Tensor qkv, Tensor qOut, Tensor kOut, Probes probes) {
             Modulation attnMod = Modulation.of(mod, 0, hidden);
             probes.side(points.norm1(), () -> ops.layerNorm(x, eps));
             Tensor h = ops.layerNormModulate(x, attnMod.scale(), attnMod.shift(), eps);
-            Tensor q = probes.at(points.toQ(), ops.linear(h, toQ));
-            Tensor k = probes.at(points.toK(), ops.linear(h, toK));
-            ops.linear(h, toV, vOut);
-            probes.at(points.toV(), vOut);
+            ops.linear(h, toQkv, qkv);
+            Tensor q = probes.at(points.toQ(), qkv.slice(2, 0, hidden));
+            Tensor k = probes.at(points.toK(), qkv.slice(2, hidden, 2 * hidden));
+            probes.at(points.toV(), qkv.slice(2, 2 * hidden, 3 * hidden));
             probes.side(points.normQ(), () -> perHead(ops.rmsNorm(q, normQ, eps)));
             probes.side(points.normK(), () -> perHead(ops.rmsNorm(k, normK, eps)));
-            ops.rmsNormRope(q, normQ, eps, rope, qOut);
-            ops.rmsNormRope(k, normK, eps, rope, kOut);
+            ops.rmsNormRope(q, k, normQ, normK, eps, rope, qOut, kOut);
         }
 
         /** Add the attention's and the MLP's result to the stream. */

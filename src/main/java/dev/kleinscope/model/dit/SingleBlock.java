@@ -54,8 +54,7 @@ final class SingleBlock {
             probes.side(points.normK(), () -> normed(ops, kRaw, normK));
             Tensor q = ops.alloc(joint.shape());
             Tensor k = ops.alloc(joint.shape());
-            ops.rmsNormRope(qRaw, normQ, eps, rope, q);
-            ops.rmsNormRope(kRaw, normK, eps, rope, k);
+            ops.rmsNormRope(qRaw, kRaw, normQ, normK, eps, rope, q, k);
 
             Tensor attnMlp = ops.alloc(joint.shape().withLast(hidden + mlpHidden));
             ops.attention(q, k, v, config.heads(), config.heads(), AttentionMask.NONE, attnMlp.slice(2, 0, hidden));

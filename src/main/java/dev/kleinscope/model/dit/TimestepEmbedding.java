@@ -19,23 +19,31 @@ final class TimestepEmbedding {
         linear2 = new Linear(ops.weight(weights.take(name + ".linear_2.weight", config.hidden(), config.hidden())));
     }
 
+    /** What {@link #forward} takes, [batch, channels]. */
+    Tensor sinusoid(Ops ops, float[] values) {
+        float[] thousandfold = new float[values.length];
+        for (int i = 0; i < values.length; i++) {
+            thousandfold[i] = ops.scalar(ops.scalar(values[i]) * 1000f);
+        }
+        return ops.input(sinusoid(thousandfold, channels));
+    }
+
     /** @return [batch, hidden] */
-    Tensor forward(Ops ops, float[] values) {
-        Tensor sinusoid = ops.input(sinusoid(values, channels));
+    Tensor forward(Ops ops, Tensor sinusoid) {
         return ops.linear(ops.silu(ops.linear(sinusoid, linear1)), linear2);
     }
 
     /**
-     * {@code [cos | sin]} of 1000 t at geometrically falling frequencies.
+     * {@code [cos | sin]} at geometrically falling frequencies.
      *
      * <p>Frequencies and angles are f32, as in the peer: an angle near 1000 rad keeps 4 digits there, so f64 would move
      * the whole result by 1e-5.
      */
-    static HostTensor sinusoid(float[] values, int channels) {
+    static HostTensor sinusoid(float[] thousandfold, int channels) {
         int half = channels / 2;
-        float[] out = new float[values.length * channels];
-        for (int b = 0; b < values.length; b++) {
-            float t = values[b] * 1000f;
+        float[] out = new float[thousandfold.length * channels];
+        for (int b = 0; b < thousandfold.length; b++) {
+            float t = thousandfold[b];
             for (int i = 0; i < half; i++) {
                 float exponent = (float) -Math.log(10000) * i / half;
                 float angle = t * (float) Math.exp(exponent);
@@ -43,6 +51,6 @@ final class TimestepEmbedding {
                 out[b * channels + half + i] = (float) Math.sin(angle);
             }
         }
-        return HostTensor.of("timestep sinusoid", out, values.length, channels);
+        return HostTensor.of("timestep sinusoid", out, thousandfold.length, channels);
     }
 }

@@ -16,19 +16,32 @@ final class CaseObserver implements Observer {
     private final ReferenceCase expected;
     private final String prefix;
     private final UnaryOperator<HostTensor> layout;
+    private final Set<String> joint;
+    private final long txtTokens;
     private final Set<String> waiting = new LinkedHashSet<>();
     private final List<TensorCheck> checks = new ArrayList<>();
 
     /** @param prefix of the case's tensors; the rest of the name is the point */
     CaseObserver(ReferenceCase expected, String prefix) {
-        this(expected, prefix, UnaryOperator.identity());
+        this(expected, prefix, UnaryOperator.identity(), Set.of(), 0);
     }
 
     /** @param layout what turns an activation into the layout of the case */
     CaseObserver(ReferenceCase expected, String prefix, UnaryOperator<HostTensor> layout) {
+        this(expected, prefix, layout, Set.of(), 0);
+    }
+
+    /** @param joint points of [batch, tokens, channels] with that many text tokens first, which are also compared by stream */
+    CaseObserver(ReferenceCase expected, String prefix, Set<String> joint, long txtTokens) {
+        this(expected, prefix, UnaryOperator.identity(), joint, txtTokens);
+    }
+
+    private CaseObserver(ReferenceCase expected, String prefix, UnaryOperator<HostTensor> layout, Set<String> joint, long txtTokens) {
         this.expected = expected;
         this.prefix = prefix;
         this.layout = layout;
+        this.joint = joint;
+        this.txtTokens = txtTokens;
         for (String name : expected.names()) {
             if (name.startsWith(prefix)) {
                 waiting.add(name.substring(prefix.length()));
@@ -44,7 +57,10 @@ final class CaseObserver implements Observer {
     @Override
     public void saw(int step, Pass pass, String point, Tensor tensor) {
         waiting.remove(point);
-        checks.add(TensorCheck.of(prefix + point, layout.apply(tensor.toHost()), expected.values(prefix + point)));
+        String name = prefix + point;
+        HostTensor found = layout.apply(tensor.toHost());
+        checks.add(joint.contains(point) ? TensorCheck.ofStreams(name, found, expected.values(name), txtTokens)
+                : TensorCheck.of(name, found, expected.values(name)));
     }
 
     /** Checks in the order of computation; points that the model never reported come last. */

@@ -6,12 +6,14 @@ import dev.kleinscope.ops.Frame;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.ops.Rope;
 import dev.kleinscope.probe.Pass;
+import dev.kleinscope.probe.Point;
 import dev.kleinscope.probe.Probes;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Tensor;
 import dev.kleinscope.weights.ModelException;
 import java.util.List;
 import java.util.Set;
+import java.util.stream.Collectors;
 
 /** Runs a case of kind {@code dit}: one forward of the transformer. */
 public final class DitCase {
@@ -27,7 +29,10 @@ public final class DitCase {
         float[] guidance = reference.has("in.guidance") ? reference.values("in.guidance").values() : null;
         PositionIds txtIds = ids(reference, "in.txt_ids");
         PositionIds imgIds = ids(reference, "in.img_ids");
-        CaseObserver observer = new CaseObserver(reference, "act.");
+        Set<String> joint = dit.points().points().stream()
+                .filter(point -> point.role() == Point.Role.BLOCK && point.rows() == Point.Rows.JOINT).map(Point::name)
+                .collect(Collectors.toSet());
+        CaseObserver observer = new CaseObserver(reference, "act.", joint, txtIds.tokens());
         try (Frame _ = ops.frame()) {
             Rope rope = dit.rope(ops, txtIds, imgIds);
             Tensor out = dit.forward(ops, ops.input(latents), ops.input(embeds), timestep, guidance, txtIds, imgIds, rope,

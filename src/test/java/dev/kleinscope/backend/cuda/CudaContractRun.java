@@ -13,7 +13,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 /**
- * Runs {@link OpsContract} and {@link CudaOpsTest} on the GPU of a machine without Maven; needs JUnit's API jars alone. Exits with 1
+ * Runs {@link OpsContract}, {@link CudaOpsTest} and {@link CudaRowsTest} on the GPU of a machine without Maven; needs JUnit's API jars alone. Exits with 1
  * if a check fails.
  */
 final class CudaContractRun {
@@ -22,7 +22,8 @@ final class CudaContractRun {
     }
 
     public static void main(String[] args) throws ReflectiveOperationException {
-        int failed = run(OpsContract.class, CudaOpsContractTest::new) + run(CudaOpsTest.class, CudaOpsTest::new);
+        int failed = run(OpsContract.class, CudaOpsContractTest::new) + run(CudaOpsTest.class, CudaOpsTest::new)
+                + run(CudaRowsTest.class, CudaRowsTest::new);
         System.out.println(failed == 0 ? "every check passes" : failed + " checks failed");
         System.exit(failed == 0 ? 0 : 1);
     }

@@ -2,19 +2,26 @@ package dev.kleinscope.backend.cuda;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.kleinscope.backend.reference.ReferenceOps;
 import dev.kleinscope.ops.AttentionMask;
 import dev.kleinscope.ops.Conv2d;
 import dev.kleinscope.ops.Frame;
 import dev.kleinscope.ops.Linear;
+import dev.kleinscope.tensor.BFloat16;
+import dev.kleinscope.ops.WeightGroup;
 import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.Difference;
+import dev.kleinscope.tensor.DrawnStorage;
 import dev.kleinscope.tensor.HostStorage;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Tensor;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.Random;
@@ -24,6 +31,9 @@ import org.junit.jupiter.api.Test;
 
 /** Needs a GPU; {@link CudaContractRun} runs it without JUnit's engine. */
 class CudaOpsTest {
+
+    /** Tokens from which on two pairs of heads are left to cuDNN. */
+    private static final int LARGE = 1031;
 
     private final Random random = new Random(11);
 
@@ -61,15 +71,23 @@ class CudaOpsTest {
     }
 
     @Test
-    void theRoomIsWhatIsFreeAndWhatNoOneUses() {
+    void theWeightsOfAGroupGoBackToTheDriver() {
+        Tensor matrix = Tensor.of("w", DType.F32, Shape.of(1 << 13, 1 << 13), new HostStorage(Arena.ofAuto().allocate(256L << 20, 64)));
         try (CudaOps ops = new CudaOps(Precision.F32)) {
-            long slack = 64L << 20;
-            long before = ops.room(0);
-            try (Frame _ = ops.frame()) {
-                ops.alloc(Shape.of(1L << 28));
-                assertEquals(before - (1L << 30), ops.room(0), slack);
-            }
-            assertEquals(before, ops.room(0), slack);
+            Tensor[] weight = new Tensor[1];
+            ops.weight(weight(8, 8));
+            long before = ops.freeBytes();
+            WeightGroup group = ops.weightGroup("a model", 1L << 26, () -> weight[0] = ops.weight(matrix));
+            long during = ops.freeBytes();
+            assertSame(weight[0], ops.weight(matrix));
+            group.close();
+            long after = ops.freeBytes();
+            System.out.printf("free: %d MiB, %d MiB with 256 MiB of weights, %d MiB without%n", before >> 20, during >> 20, after >> 20);
+            assertEquals(256 << 20, before - during);
+            assertEquals(before, after);
+            assertFalse(group.hold());
+            assertTrue(assertThrows(IllegalStateException.class, weight[0]::toHost).getMessage().contains("the end of a model"));
+            assertEquals(1 << 13, ops.weight(matrix).dim(0));
         }
     }
 
@@ -90,8 +108,8 @@ class CudaOpsTest {
     }
 
     @Test
-    void attentionInBf16AgreesWithF32AlsoOnSlicesOfWiderRows() {
-        HostTensor qkv = normal(2, 77, 3 * 128);
+    void largeAttentionInBf16AgreesWithF32AlsoOnSlicesOfWiderRows() {
+        HostTensor qkv = normal(2, LARGE, 3 * 128);
         float[] expected;
         try (CudaOps ops = new CudaOps(Precision.F32); Frame _ = ops.frame()) {
             expected = attention(ops, ops.input(qkv));
@@ -108,10 +126,82 @@ class CudaOpsTest {
     }
 
     private static float[] attention(CudaOps ops, Tensor qkv) {
-        Tensor wide = ops.alloc(Shape.of(2, 77, 256));
+        Tensor wide = ops.alloc(Shape.of(2, LARGE, 256));
         Tensor out = wide.slice(2, 128, 256);
         ops.attention(qkv.slice(2, 0, 128), qkv.slice(2, 128, 256), qkv.slice(2, 256, 384), 2, 2, AttentionMask.NONE, out);
         return out.toHost().values();
+    }
+
+    @Test
+    void weightsDrawnOnTheDeviceAreThoseDrawnOnTheHost() {
+        short[] table = new short[DrawnStorage.TABLE];
+        for (int i = 0; i < table.length; i++) {
+            table[i] = BFloat16.fromFloat((float) random.nextGaussian());
+        }
+        try (CudaOps ops = new CudaOps(Precision.BF16)) {
+            for (long rows : new long[] {1, 2, 613, 4099}) {
+                Tensor drawn = Tensor.of("drawn", DType.BF16, Shape.of(rows, 1027),
+                        DrawnStorage.of(table, DrawnStorage.key(7, "drawn." + rows)));
+                assertArrayEquals(drawn.toHost().values(), ops.weight(drawn).toHost().values(), rows + " rows");
+                Tensor part = drawn.slice(0, rows / 3, rows);
+                assertArrayEquals(part.toHost().values(), ops.weight(part).toHost().values(), "from row " + rows / 3);
+            }
+            Tensor vector = Tensor.of("vector", DType.BF16, Shape.of(1029), DrawnStorage.of(table, -3));
+            assertArrayEquals(vector.toHost().values(), ops.weight(vector).toHost().values(), "converted to f32");
+            Tensor ones = Tensor.of("ones", DType.BF16, Shape.of(3, 5), DrawnStorage.constant(BFloat16.fromFloat(1)));
+            assertArrayEquals(new float[] {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, ops.weight(ones).toHost().values());
+            Tensor kernel = Tensor.of("kernel", DType.BF16, Shape.of(3, 2, 1, 1), DrawnStorage.of(table, 5));
+            assertArrayEquals(kernel.toHost().values(), ops.convWeight(kernel).toHost().values(), "a kernel of one pixel");
+        }
+    }
+
+    void attentionInBf16AgreesWithTheReferenceForEveryMaskHeadAndPlacement() {
+        AttentionMask[] masks = {AttentionMask.NONE, new AttentionMask(true, null), new AttentionMask(true, new long[] {37, 0}),
+            new AttentionMask(false, new long[] {11, 300})};
+        try (CudaOps ops = new CudaOps(Precision.BF16); ReferenceOps reference = new ReferenceOps()) {
+            for (int tokens : new int[] {1, 63, 65, 257}) {
+                for (int headDim : new int[] {8, 20, 40, 64, 96, 128}) {
+                    for (int i = 0; i < masks.length; i++) {
+                        // slices of wider rows: on 16 bytes, and beside them
+                        agrees(ops, reference, tokens, headDim, i % 2 + 1, masks[i], 8);
+                        agrees(ops, reference, tokens, headDim, 2 - i % 2, masks[i], 3);
+                    }
+                }
+            }
+        }
+    }
+
+    private void agrees(CudaOps ops, ReferenceOps reference, int tokens, int headDim, int kvHeads, AttentionMask mask, int offset) {
+        try (Frame _ = ops.frame(); Frame _ = reference.frame()) {
+            Tensor q = bf16(ops, tokens, 2 * headDim, offset);
+            Tensor k = bf16(ops, tokens, kvHeads * headDim, offset);
+            Tensor v = bf16(ops, tokens, kvHeads * headDim, offset);
+            Tensor wide = ops.alloc(Shape.of(2, tokens + 2, 2 * headDim + 16));
+            float[] sevens = new float[(int) wide.shape().elements()];
+            Arrays.fill(sevens, 7);
+            ops.copy(ops.input(HostTensor.of("sevens", sevens, wide.shape().dims())), wide);
+            Tensor out = wide.slice(1, 1, 1 + tokens).slice(2, offset, offset + 2 * headDim);
+            ops.attention(q, k, v, 2, kvHeads, mask, out);
+            float[] expected = reference.attention(reference.input(q.toHost()), reference.input(k.toHost()),
+                    reference.input(v.toHost()), 2, kvHeads, mask).toHost().values();
+            Difference difference = Difference.of(out.toHost().values(), expected);
+            String label = tokens + " tokens, 2/" + kvHeads + " heads of " + headDim + ", causal " + mask.causal() + ", valid "
+                    + Arrays.toString(mask.validKeys()) + ", from " + offset + ": " + difference;
+            assertTrue(difference.relativeL2() < 6e-3, label);
+            float[] around = wide.toHost().values();
+            for (int i = 0; i < around.length; i++) {
+                int column = i % (2 * headDim + 16) - offset;
+                int row = i / (2 * headDim + 16) % (tokens + 2) - 1;
+                assertTrue(around[i] == 7 || column >= 0 && column < 2 * headDim && row >= 0 && row < tokens, label + ", wrote at " + i);
+            }
+        }
+    }
+
+    /** Random values as a slice of wider rows. */
+    private Tensor bf16(CudaOps ops, int tokens, int channels, int offset) {
+        Tensor wide = ops.alloc(Shape.of(2, tokens, channels + 16));
+        ops.copy(ops.input(normal(2, tokens, channels + 16)), wide);
+        return wide.slice(2, offset, offset + channels);
     }
 
     @Test

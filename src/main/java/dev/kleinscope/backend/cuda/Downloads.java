@@ -1,0 +1,124 @@
+package dev.kleinscope.backend.cuda;
+
+import dev.kleinscope.bindings.cuda.driver.CudaDriver;
+import dev.kleinscope.ops.HostBuffer;
+import dev.kleinscope.tensor.Tensor;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+
+/** Copies to pinned memory of the host on a stream of their own, while the device goes on computing. */
+final class Downloads implements AutoCloseable {
+
+    private final Cuda cuda;
+    private final MemorySegment stream;
+    private final List<MemorySegment> events = new ArrayList<>();
+    private final Set<Pinned> buffers = new LinkedHashSet<>();
+    private int used;
+
+    Downloads(Cuda cuda) {
+        this.cuda = cuda;
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment pointer = arena.allocate(ValueLayout.ADDRESS);
+            Cuda.driver(CudaDriver.cuStreamCreate(pointer, CudaDriver.CU_STREAM_NON_BLOCKING()), "cuStreamCreate");
+            stream = pointer.get(ValueLayout.ADDRESS, 0);
+        }
+    }
+
+    HostBuffer buffer(long bytes) {
+        cuda.requireOwner();
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment pointer = arena.allocate(ValueLayout.ADDRESS);
+            int status = CudaDriver.cuMemHostAlloc(pointer, Math.max(1, bytes), 0);
+            if (status == CudaDriver.CUDA_ERROR_OUT_OF_MEMORY()) {
+                throw new CudaUnavailableException(bytes + " bytes of the host's memory cannot be pinned: watch fewer points at a time");
+            }
+            Cuda.driver(status, "cuMemHostAlloc", bytes + " bytes");
+            Pinned buffer = new Pinned(pointer.get(ValueLayout.ADDRESS, 0).reinterpret(bytes));
+            buffers.add(buffer);
+            return buffer;
+        }
+    }
+
+    /** See {@link dev.kleinscope.ops.Ops#download}. */
+    void queue(Tensor x, MemorySegment target) {
+        cuda.requireOwner();
+        cuda.requireDoing();
+        View.address(x);
+        CudaStorage storage = (CudaStorage) x.storage();
+        MemorySegment computed = event();
+        Cuda.driver(CudaDriver.cuEventRecord(computed, cuda.stream()), "cuEventRecord");
+        Cuda.driver(CudaDriver.cuStreamWaitEvent(stream, computed, 0), "cuStreamWaitEvent");
+        long rowBytes = x.dtype().bytes(x.dim(-1));
+        long rows = x.rows();
+        for (long row = 0; row < rows;) {
+            long together = 1;
+            while (row + together < rows && x.rowOffset(row + together) == x.rowOffset(row) + together * x.dim(-1)) {
+                together++;
+            }
+            Cuda.driver(CudaDriver.cuMemcpyDtoHAsync_v2(target.asSlice(row * rowBytes, together * rowBytes),
+                    storage.address() + x.dtype().bytes(x.rowOffset(row)), together * rowBytes, stream), "cuMemcpyDtoHAsync",
+                    x.name() + x.shape());
+            row += together;
+        }
+        MemorySegment copied = event();
+        Cuda.driver(CudaDriver.cuEventRecord(copied, stream), "cuEventRecord");
+        storage.readUntil(copied);
+    }
+
+    /** Waits for all copies. */
+    void finish() {
+        cuda.requireOwner();
+        Cuda.driver(CudaDriver.cuStreamSynchronize(stream), "cuStreamSynchronize");
+        used = 0;
+    }
+
+    /** An event that nobody waits for until the copies are finished. */
+    private MemorySegment event() {
+        if (used == events.size()) {
+            try (Arena arena = Arena.ofConfined()) {
+                MemorySegment pointer = arena.allocate(ValueLayout.ADDRESS);
+                Cuda.driver(CudaDriver.cuEventCreate(pointer, CudaDriver.CU_EVENT_DISABLE_TIMING()), "cuEventCreate");
+                events.add(pointer.get(ValueLayout.ADDRESS, 0));
+            }
+        }
+        return events.get(used++);
+    }
+
+    private final class Pinned implements HostBuffer {
+
+        private final MemorySegment memory;
+
+        Pinned(MemorySegment memory) {
+            this.memory = memory;
+        }
+
+        @Override
+        public MemorySegment segment() {
+            return memory;
+        }
+
+        @Override
+        public void close() {
+            if (buffers.remove(this)) {
+                finish();
+                Cuda.driver(CudaDriver.cuMemFreeHost(memory), "cuMemFreeHost");
+            }
+        }
+    }
+
+    @Override
+    public void close() {
+        new ArrayList<>(buffers).forEach(Pinned::close);
+        finish();
+        for (MemorySegment event : events) {
+            Cuda.driver(CudaDriver.cuEventDestroy_v2(event), "cuEventDestroy");
+        }
+        events.clear();
+        Cuda.driver(CudaDriver.cuStreamDestroy_v2(stream), "cuStreamDestroy");
+    }
+}
