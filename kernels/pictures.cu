@@ -410,12 +410,12 @@ extern "C" __global__ void upsample_wide(View x, View out, int width, int lanes)
     *(uint4*)(to + bytes * (out.s1 + out.s2)) = value;
 }
 
-// The first channels of each pixel of x, and a bias.
-extern "C" __global__ void first_channels(View x, View out, View bias, i64 pixels, int channels, int biased) {
+// The first channels of each pixel of x.
+extern "C" __global__ void first_channels(View x, View out, i64 pixels, int channels) {
     const i64 e = (i64)blockIdx.x * blockDim.x + threadIdx.x;
     if (e < pixels * channels) {
         const i64 pixel = e / channels;
         const int c = (int)(e % channels);
-        put(out, out.row(pixel) + c, get(x, x.row(pixel) + c) + (biased ? get(bias, c) : 0.0f));
+        put(out, out.row(pixel) + c, get(x, x.row(pixel) + c));
     }
 }

@@ -1,5 +1,6 @@
 package dev.kleinscope.ops;
 
+import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Tensor;
@@ -17,6 +18,11 @@ public interface Ops extends AutoCloseable {
 
     /** {@code "reference"}, {@code "cpu"}, ... and what it runs on, for people. */
     String describe();
+
+    /** Type of the pictures that {@link #alloc} makes. */
+    default DType pictureType() {
+        return DType.F32;
+    }
 
     /** Opens a frame inside the innermost one. One must be open before anything is allocated. */
     Frame frame();

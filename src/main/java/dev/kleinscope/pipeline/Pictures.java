@@ -9,11 +9,11 @@ import dev.kleinscope.tensor.HostTensor;
 /** Latents to pictures and back. Source: diffusers {@code Flux2KleinPipeline}. */
 public final class Pictures {
 
-    /** Enough for 1024x1024 as a whole. */
+    /** Working memory of a decode where the backend does not tell how much it has. */
     public static final long DEFAULT_BUDGET_BYTES = 3L << 30;
 
-    /** What a GPU's libraries take beside activations. */
-    private static final long SPARE_BYTES = 256L << 20;
+    /** What single operations on a GPU take beside their pictures: the scores of an attention, the columns of a convolution. */
+    private static final long SPARE_BYTES = 1L << 30;
 
     private final Ops ops;
     private final Vae vae;
@@ -21,8 +21,7 @@ public final class Pictures {
     private final LatentPictures latents;
 
     /**
-     * @param budgetBytes working memory a decode may take before it is done in tiles; where the backend has less, that is what it may
-     *     take
+     * @param budgetBytes working memory a decode may take before it is done in tiles, where the backend does not tell how much it has
      */
     public Pictures(Ops ops, Vae vae, long budgetBytes) {
         this.ops = ops;
@@ -44,12 +43,9 @@ public final class Pictures {
 
     /** What is short even for the smallest tiles is for the backend to tell, which knows what else takes its memory. */
     private long budget(HostTensor input) {
-        long free = ops.freeBytes() - SPARE_BYTES;
-        if (free >= budgetBytes) {
-            return budgetBytes;
-        }
-        long least = TilePlan.leastBytes(vae.config(), (int) input.shape().dim(1), (int) input.shape().dim(2));
-        return Math.min(budgetBytes, Math.max(free, least));
+        long free = ops.freeBytes();
+        return free == Long.MAX_VALUE ? budgetBytes : Math.max(free - SPARE_BYTES, TilePlan.leastBytes(vae.config(),
+                (int) input.shape().dim(1), (int) input.shape().dim(2), ops.pictureType()));
     }
 
     /**

@@ -2,6 +2,7 @@ package dev.kleinscope.pipeline;
 
 import dev.kleinscope.model.vae.DecoderMemory;
 import dev.kleinscope.model.vae.VaeConfig;
+import dev.kleinscope.tensor.DType;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -40,11 +41,12 @@ public record TilePlan(int stage, int margin, int tilesDown, int tilesAcross, lo
      *
      * @param height of the latents
      * @param width of the latents
+     * @param type of pictures in the decoder
      * @param budgetBytes working memory it may take
      * @throws IllegalArgumentException if no plan fits; names the least that would do
      */
-    static TilePlan of(VaeConfig config, int height, int width, long budgetBytes) {
-        TilePlan plan = within(config, height, width, budgetBytes);
+    static TilePlan of(VaeConfig config, int height, int width, DType type, long budgetBytes) {
+        TilePlan plan = within(config, height, width, type, budgetBytes);
         if (plan.bytes > budgetBytes) {
             throw new IllegalArgumentException("decoding " + width * config.scale() + "x" + height * config.scale() + " pixels takes at least "
                     + plan.bytes + " bytes of working memory, but only " + budgetBytes + " are allowed; allow more, or make a smaller picture");
@@ -53,16 +55,16 @@ public record TilePlan(int stage, int margin, int tilesDown, int tilesAcross, lo
     }
 
     /** The least working memory that a decoding takes. */
-    static long leastBytes(VaeConfig config, int height, int width) {
-        return within(config, height, width, 0).bytes;
+    static long leastBytes(VaeConfig config, int height, int width, DType type) {
+        return within(config, height, width, type, 0).bytes;
     }
 
     /** The plan for a budget; if none fits, the one that takes the least. */
-    private static TilePlan within(VaeConfig config, int height, int width, long budgetBytes) {
+    private static TilePlan within(VaeConfig config, int height, int width, DType type, long budgetBytes) {
         long scale = config.scale();
         long pictureBytes = height * scale * width * scale * config.outChannels() * Float.BYTES;
         int blocks = config.blocks();
-        long whole = DecoderMemory.before(config, blocks, (long) height * width) + pictureBytes;
+        long whole = DecoderMemory.before(config, blocks, (long) height * width, type) + pictureBytes;
         TilePlan least = new TilePlan(blocks, 0, 1, 1, whole);
         if (whole <= budgetBytes) {
             return least;
@@ -71,13 +73,13 @@ public record TilePlan(int stage, int margin, int tilesDown, int tilesAcross, lo
             int rows = height << (stage - 1);
             int columns = width << (stage - 1);
             int margin = margin(config, stage);
-            long before = DecoderMemory.before(config, stage, (long) height * width) + pictureBytes;
+            long before = DecoderMemory.before(config, stage, (long) height * width, type) + pictureBytes;
             for (int tiles = 2; tiles <= Math.ceilDiv(Math.max(rows, columns), MARGINS_PER_TILE * margin); tiles++) {
                 int side = Math.ceilDiv(Math.max(rows, columns), tiles);
                 int down = Math.ceilDiv(rows, side);
                 int across = Math.ceilDiv(columns, side);
                 long pixels = (long) window(rows, down, margin) * window(columns, across, margin);
-                long bytes = before + DecoderMemory.from(config, stage, pixels);
+                long bytes = before + DecoderMemory.from(config, stage, pixels, type);
                 TilePlan plan = new TilePlan(stage, margin, down, across, bytes);
                 if (bytes <= budgetBytes) {
                     return plan;

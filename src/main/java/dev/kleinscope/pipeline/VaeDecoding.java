@@ -48,7 +48,7 @@ public final class VaeDecoding {
 
     /** How latents of a size would be decoded. @throws IllegalArgumentException if the budget is too small for any way */
     public TilePlan plan(int height, int width) {
-        return TilePlan.of(vae.config(), height, width, budgetBytes);
+        return TilePlan.of(vae.config(), height, width, ops.pictureType(), budgetBytes);
     }
 
     /**

@@ -11,6 +11,7 @@ import dev.kleinscope.model.vae.VaeConfig;
 import dev.kleinscope.ops.Frame;
 import dev.kleinscope.probe.Probes;
 import dev.kleinscope.tensor.Difference;
+import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.weights.Safetensors;
 import dev.kleinscope.weights.WeightSource;
@@ -150,6 +151,14 @@ class VaeDecodingTest {
                 assertTrue(fresh.bytesHeld() > plan.bytes() / 2, plan + " overestimates " + fresh.bytesHeld());
             }
         }
+    }
+
+    @Test
+    void picturesOfTwoBytesAnElementTakeHalfTheMemory() {
+        long picture = 64L * HEIGHT * WIDTH * 3 * Float.BYTES;
+        long wide = TilePlan.of(vae.config(), HEIGHT, WIDTH, DType.F32, Long.MAX_VALUE).bytes() - picture;
+        long narrow = TilePlan.of(vae.config(), HEIGHT, WIDTH, DType.BF16, Long.MAX_VALUE).bytes() - picture;
+        assertEquals(wide, 2 * narrow, 1);
     }
 
     @Test

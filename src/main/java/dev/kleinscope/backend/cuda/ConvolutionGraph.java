@@ -6,8 +6,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * A convolution as cuDNN's backend API takes it: the forward node in bf16, accumulated in f32, then in f32 the bias and a picture
- * to add, and one rounding at the end.
+ * A convolution as cuDNN's backend API takes it: the forward node in bf16, accumulated in f32, then in f32 a picture to add and the
+ * bias, which is bf16 too, and one rounding at the end. In this order and of these types cuDNN has engines that are compiled already.
  */
 final class ConvolutionGraph implements AutoCloseable {
 
@@ -59,13 +59,13 @@ final class ConvolutionGraph implements AutoCloseable {
             List<CudnnDescriptor> operations = new ArrayList<>();
             CudnnDescriptor result = s.biased || s.added ? between() : out();
             operations.add(convolution(result));
-            if (s.biased) {
-                CudnnDescriptor sum = s.added ? between() : out();
-                operations.add(add(result, bias(), sum));
+            if (s.added) {
+                CudnnDescriptor sum = s.biased ? between() : out();
+                operations.add(add(result, picture(ADDED, s.addedBatch, s.addedRow, s.addedPixel, false), sum));
                 result = sum;
             }
-            if (s.added) {
-                operations.add(add(result, picture(ADDED, s.addedBatch, s.addedRow, s.addedPixel, false), out()));
+            if (s.biased) {
+                operations.add(add(result, bias(), out()));
             }
             graph = part(Cudnn.CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR())
                     .setAll(Cudnn.CUDNN_ATTR_OPERATIONGRAPH_OPS(), operations)
@@ -121,7 +121,7 @@ final class ConvolutionGraph implements AutoCloseable {
     }
 
     private CudnnDescriptor bias() {
-        return tensor(BIAS, Cudnn.CUDNN_DATA_FLOAT(), new long[] {1, s.out, 1, 1}, new long[] {s.out, 1, s.out, s.out}, false);
+        return tensor(BIAS, Cudnn.CUDNN_DATA_BFLOAT16(), new long[] {1, s.out, 1, 1}, new long[] {s.out, 1, s.out, s.out}, false);
     }
 
     private CudnnDescriptor out() {

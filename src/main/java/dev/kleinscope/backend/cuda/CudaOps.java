@@ -150,6 +150,11 @@ public final class CudaOps implements Ops {
     }
 
     @Override
+    public DType pictureType() {
+        return precision == Precision.BF16 ? DType.BF16 : DType.F32;
+    }
+
+    @Override
     public Frame frame() {
         return frames.open();
     }

@@ -19,13 +19,14 @@ import java.util.Map;
  * Convolutions in bf16 by cuDNN, accumulated in f32; bias and a picture to add join in before the one rounding where an engine takes
  * them. Pictures may be slices of larger ones.
  *
- * <p>Of the engines that give the same bits every time, the first that the heuristic names is taken: on an H100 it was the fastest or
- * within a tenth of it for every convolution of FLUX.2's autoencoder, and a choice by the clock would vary from run to run.
+ * <p>Of the engines that give the same bits every time, the first that the heuristic names is taken: on an H100 it was the fastest,
+ * within 2%, for the convolutions of FLUX.2's autoencoder, and a choice by the clock would vary from run to run.
  */
 final class CudnnConvolution implements AutoCloseable {
 
     private static final long CHANNELS = ConvolutionGraph.ALIGNMENT_BYTES / DType.BF16.bytes(1);
     private static final long WORKSPACE_BYTES = 256L << 20;
+    private static final int BF16 = View.typeNumber(DType.BF16);
     private static final int COPY_THREADS = 256;
 
     /** What is over in some microseconds is not worth a plan. */
@@ -38,7 +39,7 @@ final class CudnnConvolution implements AutoCloseable {
     private final MemorySegment handle;
     private final CudnnEngines engines;
     private final Map<Sizes, Choice> choices = new HashMap<>();
-    private final Map<Tensor, Long> padded = new IdentityHashMap<>();
+    private final Map<Tensor, Long> prepared = new IdentityHashMap<>();
 
     /** What is left to do after a convolution. */
     enum Rest {
@@ -77,7 +78,7 @@ final class CudnnConvolution implements AutoCloseable {
         }
         if (suits(out) && (added == null || suits(added))) {
             Operands operands = new Operands(View.address(x), View.address(layer.weight()),
-                    layer.bias() == null ? 0 : View.address(layer.bias()), added == null ? 0 : View.address(added), View.address(out));
+                    bias(layer), added == null ? 0 : View.address(added), View.address(out));
             return convolve(sizes(x, layer, added, out, out.dim(3), out.stride(0), out.stride(1), out.stride(2)), operands);
         }
         return out.dtype() == DType.BF16 && out.dim(3) < CHANNELS && added == null ? narrow(x, layer, out) : Rest.EVERYTHING;
@@ -98,19 +99,16 @@ final class CudnnConvolution implements AutoCloseable {
 
     /** Too few channels for cuDNN to write: with kernels of zeros beside the layer's, into a picture of which the first are taken. */
     private Rest narrow(Tensor x, Conv2d layer, Tensor out) {
-        Conv2d bare = new Conv2d(layer.weight(), null, layer.stride(), layer.padding());
         long row = out.dim(2) * CHANNELS;
-        Sizes sizes = sizes(x, bare, null, out, CHANNELS, out.dim(1) * row, row, CHANNELS);
+        Sizes sizes = sizes(x, layer, null, out, CHANNELS, out.dim(1) * row, row, CHANNELS);
         DeviceMemory.Block wide = memory.take(DType.BF16.bytes(out.rows() * CHANNELS), "a convolution's result " + out.shape());
         try {
-            Rest rest = convolve(sizes, new Operands(View.address(x), padded.computeIfAbsent(layer.weight(), this::pad), 0, 0,
-                    wide.address()));
-            if (rest == Rest.NOTHING) {
-                View from = new View(wide.address(), out.dim(1), out.dim(2), out.dim(1) * row, row, CHANNELS,
-                        View.typeNumber(DType.BF16));
-                kernels.launch("pictures.first_channels", Math.ceilDiv(out.rows() * out.dim(3), COPY_THREADS), 1, 1, COPY_THREADS,
-                        from, View.of(out), layer.bias() == null ? View.ABSENT : View.of(layer.bias()), out.rows(), (int) out.dim(3),
-                        layer.bias() == null ? 0 : 1);
+            Operands operands = new Operands(View.address(x), prepared.computeIfAbsent(layer.weight(), this::padded), bias(layer), 0,
+                    wide.address());
+            Rest rest = convolve(sizes, operands);
+            if (rest != Rest.EVERYTHING) {
+                firstChannels(new View(wide.address(), out.dim(1), out.dim(2), out.dim(1) * row, row, CHANNELS, BF16), View.of(out),
+                        out.rows(), out.dim(3));
             }
             return rest;
         } finally {
@@ -118,13 +116,32 @@ final class CudnnConvolution implements AutoCloseable {
         }
     }
 
-    private long pad(Tensor weight) {
+    private void firstChannels(View from, View to, long pixels, long channels) {
+        kernels.launch("pictures.first_channels", Math.ceilDiv(pixels * channels, COPY_THREADS), 1, 1, COPY_THREADS, from, to, pixels,
+                (int) channels);
+    }
+
+    private long padded(Tensor weight) {
         long bytes = DType.BF16.bytes(weight.shape().elements());
-        long room = bytes / weight.dim(0) * CHANNELS;
-        long address = memory.keep(room, "the padded weight " + weight.name() + weight.shape());
-        Cuda.driver(CudaDriver.cuMemsetD8Async(address, (byte) 0, room, cuda.stream()), "cuMemsetD8Async", room + " bytes");
+        long address = zeros(bytes / weight.dim(0) * CHANNELS, weight);
         Cuda.driver(CudaDriver.cuMemcpyDtoDAsync_v2(address, View.address(weight), bytes, cuda.stream()), "cuMemcpyDtoDAsync",
                 bytes + " bytes");
+        return address;
+    }
+
+    /** Address of a bias as cuDNN takes it: in bf16, and zeros up to whole 16 bytes; 0 if there is none. */
+    private long bias(Conv2d layer) {
+        return layer.bias() == null ? 0 : prepared.computeIfAbsent(layer.bias(), bias -> {
+            long channels = bias.dim(0);
+            long address = zeros(DType.BF16.bytes(Math.ceilDiv(channels, CHANNELS) * CHANNELS), bias);
+            firstChannels(View.of(bias), new View(address, 1, 1, 0, 0, channels, BF16), 1, channels);
+            return address;
+        });
+    }
+
+    private long zeros(long bytes, Tensor what) {
+        long address = memory.keep(bytes, "cuDNN's copy of " + what.name() + what.shape());
+        Cuda.driver(CudaDriver.cuMemsetD8Async(address, (byte) 0, bytes, cuda.stream()), "cuMemsetD8Async", bytes + " bytes");
         return address;
     }
 
@@ -144,14 +161,16 @@ final class CudnnConvolution implements AutoCloseable {
     }
 
     private Choice choose(Sizes sizes) {
-        for (Sizes attempt : List.of(sizes, sizes.bare())) {
-            try (ConvolutionGraph graph = new ConvolutionGraph(attempt, handle)) {
-                CudnnEngines.Plan plan = engines.first(graph.graph(), WORKSPACE_BYTES, attempt.toString());
-                if (plan != null) {
-                    return new Choice(plan, attempt);
+        for (boolean compiled : new boolean[] {true, false}) {
+            for (Sizes attempt : List.of(sizes, sizes.bare())) {
+                try (ConvolutionGraph graph = new ConvolutionGraph(attempt, handle)) {
+                    CudnnEngines.Plan plan = engines.first(graph.graph(), compiled, WORKSPACE_BYTES, attempt.toString());
+                    if (plan != null) {
+                        return new Choice(plan, attempt);
+                    }
+                } catch (CudaException _) {
+                    // cuDNN takes no such graph: the next attempt, or the other ways to convolve
                 }
-            } catch (CudaException _) {
-                // cuDNN takes no such graph: the bare convolution next, or the other ways to convolve
             }
         }
         return new Choice(null, sizes);

@@ -30,9 +30,10 @@ final class CudnnEngines {
     /**
      * The first that may be used; null if there is none.
      *
+     * @param compiled whether to pass over engines that are compiled when a plan is made, which takes about a second
      * @param workspaceBytes a plan that wants more is passed over
      */
-    Plan first(CudnnDescriptor graph, long workspaceBytes, String shapes) {
+    Plan first(CudnnDescriptor graph, boolean compiled, long workspaceBytes, String shapes) {
         List<CudnnDescriptor> configurations = new ArrayList<>();
         try (CudnnDescriptor heuristic = new CudnnDescriptor(Cudnn.CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR(), shapes)) {
             heuristic.set(Cudnn.CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH(), graph)
@@ -43,7 +44,7 @@ final class CudnnEngines {
             }
             int filled = count == 0 ? 0 : heuristic.fill(Cudnn.CUDNN_ATTR_ENGINEHEUR_RESULTS(), configurations);
             for (CudnnDescriptor configuration : configurations.subList(0, filled)) {
-                Plan plan = plan(configuration, workspaceBytes, shapes);
+                Plan plan = plan(configuration, compiled, workspaceBytes, shapes);
                 if (plan != null) {
                     return plan;
                 }
@@ -54,10 +55,10 @@ final class CudnnEngines {
         }
     }
 
-    private Plan plan(CudnnDescriptor configuration, long workspaceBytes, String shapes) {
+    private Plan plan(CudnnDescriptor configuration, boolean compiled, long workspaceBytes, String shapes) {
         CudnnDescriptor plan = new CudnnDescriptor(Cudnn.CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR(), shapes);
         try {
-            if (repeatable(configuration, shapes)) {
+            if (suits(configuration, compiled, shapes)) {
                 plan.setPointers(Cudnn.CUDNN_ATTR_EXECUTION_PLAN_HANDLE(), Cudnn.CUDNN_TYPE_HANDLE(), handle)
                         .set(Cudnn.CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG(), configuration).finish();
                 long bytes = plan.getLong(Cudnn.CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE());
@@ -72,10 +73,12 @@ final class CudnnEngines {
         return null;
     }
 
-    private static boolean repeatable(CudnnDescriptor configuration, String shapes) {
+    private static boolean suits(CudnnDescriptor configuration, boolean compiled, String shapes) {
         try (CudnnDescriptor engine = new CudnnDescriptor(Cudnn.CUDNN_BACKEND_ENGINE_DESCRIPTOR(), shapes)) {
             configuration.fill(Cudnn.CUDNN_ATTR_ENGINECFG_ENGINE(), engine);
-            return IntStream.of(engine.getEnums(Cudnn.CUDNN_ATTR_ENGINE_NUMERICAL_NOTE(), Cudnn.CUDNN_TYPE_NUMERICAL_NOTE(),
+            boolean later = IntStream.of(engine.getEnums(Cudnn.CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE(), Cudnn.CUDNN_TYPE_BEHAVIOR_NOTE(),
+                    Cudnn.CUDNN_BEHAVIOR_NOTE_TYPE_COUNT())).anyMatch(note -> note == Cudnn.CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION());
+            return !(compiled && later) && IntStream.of(engine.getEnums(Cudnn.CUDNN_ATTR_ENGINE_NUMERICAL_NOTE(), Cudnn.CUDNN_TYPE_NUMERICAL_NOTE(),
                     Cudnn.CUDNN_NUMERICAL_NOTE_TYPE_COUNT())).noneMatch(REFUSED::contains);
         }
     }

@@ -1,5 +1,6 @@
 package dev.kleinscope.model.vae;
 
+import dev.kleinscope.tensor.DType;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -15,20 +16,22 @@ public final class DecoderMemory {
     /** Pictures alive at once in the middle attention: the stream, its norm, q, k, v, copies of k and v, and results. */
     private static final int ATTENTION_PICTURES = 10;
 
+    private final DType type;
     private final List<Integer> widths;
     private final long outChannels;
     private final int residuals;
     private final Map<Long, long[]> counts = new TreeMap<>();
 
-    private DecoderMemory(VaeConfig config) {
+    private DecoderMemory(VaeConfig config, DType type) {
+        this.type = type;
         widths = config.decoderChannels().reversed();
         outChannels = config.outChannels();
         residuals = config.layersPerBlock() + 1;
     }
 
-    /** Bytes for {@link Decoder#middle} and the stages before {@code stages}, with all of them {@link Decoder#finish} too. @param pixels of the latents */
-    public static long before(VaeConfig config, int stages, long pixels) {
-        DecoderMemory memory = new DecoderMemory(config);
+    /** Bytes for {@link Decoder#middle} and the stages before {@code stages}, with all of them {@link Decoder#finish} too. @param pixels of the latents. @param type of pictures */
+    public static long before(VaeConfig config, int stages, long pixels, DType type) {
+        DecoderMemory memory = new DecoderMemory(config, type);
         long middle = pixels * memory.widths.getFirst();
         for (int i = 0; i < ATTENTION_PICTURES; i++) {
             memory.take(middle);
@@ -43,9 +46,9 @@ public final class DecoderMemory {
         return memory.bytes();
     }
 
-    /** Bytes for the stages from {@code stage} on and {@link Decoder#finish}. @param pixels of what the stage is given */
-    public static long from(VaeConfig config, int stage, long pixels) {
-        DecoderMemory memory = new DecoderMemory(config);
+    /** Bytes for the stages from {@code stage} on and {@link Decoder#finish}. @param pixels of what the stage is given. @param type of pictures */
+    public static long from(VaeConfig config, int stage, long pixels, DType type) {
+        DecoderMemory memory = new DecoderMemory(config, type);
         memory.take(pixels * memory.width(stage - 1));
         long outPixels = memory.stages(stage, memory.widths.size(), pixels);
         memory.finish(outPixels);
@@ -109,7 +112,7 @@ public final class DecoderMemory {
     private long bytes() {
         double sum = 0;
         for (Map.Entry<Long, long[]> entry : counts.entrySet()) {
-            sum += ROUNDING * Float.BYTES * entry.getKey() * entry.getValue()[1];
+            sum += ROUNDING * type.bytes(entry.getKey()) * entry.getValue()[1];
         }
         return (long) sum;
     }

@@ -71,6 +71,17 @@ final class VaeBench {
                 + (memory.keptBytes() >> 20) + " MiB");
         HostTensor tokens = normal(1, 4 * vae.config().latentChannels(), side / 16, side / 16);
         print("decode, host latents to host picture", times(() -> decoding.decode(latents)));
+        for (long budget : new long[] {4L << 30, 3L << 30, 3L << 29}) {
+            VaeDecoding tiled = new VaeDecoding(ops, vae, budget);
+            if (!tiled.plan(side / 8, side / 8).whole()) {
+                float[] picture = tiled.decode(latents).values();
+                double most = 0;
+                for (int i = 0; i < picture.length; i++) {
+                    most = Math.max(most, Math.abs(picture[i] - first.values()[i]));
+                }
+                System.out.printf("  within %d MiB: %s, farthest from the whole %.3f%n", budget >> 20, tiled.plan(side / 8, side / 8), most);
+            }
+        }
         print("pictures.decode, to planes of 0 to 1", times(() -> klein.pictures().decode(tokens)));
         try (Frame _ = ops.frame()) {
             Tensor input = ops.input(latents);
@@ -95,7 +106,7 @@ final class VaeBench {
                     return method.invoke(ops, arguments);
                 }
                 String name = method.getName() + " " + (arguments[0] instanceof Tensor x ? x.shape() : "")
-                        + (arguments[1] instanceof dev.kleinscope.ops.Conv2d c ? " " + c.weight().shape() : "");
+                        + (arguments.length > 1 && arguments[1] instanceof dev.kleinscope.ops.Conv2d c ? " " + c.weight().shape() : "");
                 Span span = new Span(name, event(), event());
                 Object result = method.invoke(ops, arguments);
                 CudaDriver.cuEventRecord(span.stop, cuda.stream());
