@@ -27,6 +27,13 @@ struct Counts {
     int n[16];
 };
 
+// First of all in a kernel that is launched early, before the one ahead of it has ended: waits for that, and so for all before it.
+__device__ __forceinline__ void await_previous() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
 __device__ __forceinline__ float from_bf16(u16 bits) { return __uint_as_float((unsigned)bits << 16); }
 
 // Rounds to nearest even; NaN stays NaN.

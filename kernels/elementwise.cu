@@ -41,6 +41,7 @@ extern "C" __global__ void elementwise(View a, View b, View gate, View out, i64 
 // Blocks: x along a row, y tokens, z the batch. A row's gate is f32 and repeats after `period` vectors.
 template <int OP, typename A, typename B, typename O>
 __device__ __forceinline__ void elementwise8(Rows a, Rows b, Rows gate, Rows out, i64 vectors, unsigned period, float scale, int steps) {
+    await_previous();
     const bool two = OP == SWIGLU || OP == ADD_SCALED || OP == LERP || OP == GATED_RESIDUAL;
     const bool gated = OP == GATED_RESIDUAL || OP == ADD_BIAS;
     const A* at = a.at<A>(blockIdx.z, blockIdx.y);

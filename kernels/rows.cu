@@ -100,6 +100,7 @@ __device__ __forceinline__ void norm8_of(const Eight<I> (&row)[V], Rows scale, R
 // The same, and RMSNorm of whole rows. A block a row: x tokens, y the batch. A thread holds V vectors of the row.
 template <typename I, typename O, int V>
 __device__ __forceinline__ void norm8(Rows x, Rows scale, Rows shift, Rows out, int vectors, int kind, float eps, int steps, int aligned) {
+    await_previous();
     const I* from = x.at<I>(blockIdx.y, blockIdx.x);
     Eight<I> row[V];
     // loads without a condition travel together
@@ -121,6 +122,7 @@ __device__ __forceinline__ void norm8(Rows x, Rows scale, Rows shift, Rows out, 
 template <int V>
 __device__ __forceinline__ void residual_norm8(Rows x, Rows y, Rows gate, Rows sum, Rows scale, Rows shift, Rows out, int vectors,
         float eps, int steps) {
+    await_previous();
     const u16* xs = x.at<u16>(blockIdx.y, blockIdx.x);
     const u16* ys = y.at<u16>(blockIdx.y, blockIdx.x);
     const float* gates = gate.at<float>(blockIdx.y, 0);
@@ -270,6 +272,7 @@ __device__ __forceinline__ void head8(float (&v)[8], const float (&w)[8], const 
 template <typename T>
 __device__ __forceinline__ void rms_heads8(Rows q, Rows k, const float* qWeight, const float* kWeight, Rows cosines, Rows sines,
         Rows qOut, Rows kOut, int qVectors, int kVectors, int lanes, int pairing, float eps, int steps, int aligned) {
+    await_previous();
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
     const int lane = i & (lanes - 1);
     const T* qAt = q.at<T>(blockIdx.z, blockIdx.y) + 8 * min(i, qVectors - 1);
@@ -378,6 +381,7 @@ extern "C" __global__ void few_rows(View x, View weight, View out, int rows, int
 
 // The same of f32 rows times bf16 in vectors; four loads of the matrix in flight a lane.
 extern "C" __global__ void __launch_bounds__(256) few_rows8(Rows x, Rows weight, Rows out, int vectors, int width, int steps) {
+    await_previous();
     const int o = blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5);
     const int lane = threadIdx.x & 31;
     if (o >= width) {

@@ -55,7 +55,7 @@ final class Elementwise {
         long width = out.dim(-1);
         int threads = RowOperations.threads(width);
         long across = Math.clamp(Math.ceilDiv(width, threads * COLUMNS_A_THREAD), 1, MOST_ROW_BLOCKS);
-        return new Kernels.Launch("elementwise.elementwise", out.rows(), across, 1, threads, View.of(a), b == null ? View.ABSENT : View.of(b),
+        return new Kernels.Launch("elementwise.elementwise", false, out.rows(), across, 1, threads, View.of(a), b == null ? View.ABSENT : View.of(b),
                 gate == null ? View.ABSENT : View.of(gate), View.of(out), RowOperations.tokens(out), (int) width, op.ordinal(),
                 (float) scale, rounding.steps());
     }
@@ -87,7 +87,7 @@ final class Elementwise {
             return null;
         }
         int threads = (int) Math.min(MOST_THREADS, Math.ceilDiv(vectors, WARP) * WARP);
-        return new Kernels.Launch("elementwise." + kernel, Math.ceilDiv(vectors, threads), tokens, batch, threads, first, second, gates,
+        return new Kernels.Launch("elementwise." + kernel, true, Math.ceilDiv(vectors, threads), tokens, batch, threads, first, second, gates,
                 to, vectors, period, (float) scale, rounding.steps());
     }
 

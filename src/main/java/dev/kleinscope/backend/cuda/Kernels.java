@@ -1,5 +1,8 @@
 package dev.kleinscope.backend.cuda;
 
+import dev.kleinscope.bindings.cuda.driver.CUlaunchAttributeValue_union;
+import dev.kleinscope.bindings.cuda.driver.CUlaunchAttribute_st;
+import dev.kleinscope.bindings.cuda.driver.CUlaunchConfig_st;
 import dev.kleinscope.bindings.cuda.driver.CudaDriver;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -10,7 +13,14 @@ import java.util.Map;
 /** Our own kernels: compiled for the GPU at hand when first needed, and launched on the stream. */
 final class Kernels implements AutoCloseable {
 
+    /** From Hopper on. */
+    private static final int EARLY_CAPABILITY = 90;
+
+    /** Set to "false", every kernel begins after the one ahead of it has ended. */
+    private static final boolean EARLY = !"false".equals(System.getProperty("kleinscope.cuda.early"));
+
     private final Cuda cuda;
+    private final boolean early;
     private final KernelCompiler compiler;
     private final Map<String, MemorySegment> modules = new HashMap<>();
     private final Map<String, MemorySegment> functions = new HashMap<>();
@@ -18,6 +28,7 @@ final class Kernels implements AutoCloseable {
     Kernels(Cuda cuda) {
         this.cuda = cuda;
         this.compiler = new KernelCompiler(cuda.computeCapability());
+        early = EARLY && cuda.computeCapability() >= EARLY_CAPABILITY;
     }
 
     /**
@@ -28,18 +39,27 @@ final class Kernels implements AutoCloseable {
      *         array stands for a structure that holds one of its length
      */
     void launch(String name, long gridX, long gridY, long gridZ, int threads, Object... arguments) {
-        launch(new Launch(name, gridX, gridY, gridZ, threads, arguments));
+        launch(new Launch(name, false, gridX, gridY, gridZ, threads, arguments));
     }
 
-    /** A kernel on its arguments, to be queued. See {@link Kernels#launch(String, long, long, long, int, Object...)}. */
-    record Launch(String name, long gridX, long gridY, long gridZ, int threads, Object... arguments) {
+    /** The same for a kernel that begins with {@code await_previous()}: its blocks may be set up while the kernel ahead of it ends. */
+    void launchEarly(String name, long gridX, long gridY, long gridZ, int threads, Object... arguments) {
+        launch(new Launch(name, true, gridX, gridY, gridZ, threads, arguments));
+    }
+
+    /**
+     * A kernel on its arguments, to be queued; see {@link Kernels#launch(String, long, long, long, int, Object...)}.
+     *
+     * @param early whether it begins with {@code await_previous()}
+     */
+    record Launch(String name, boolean early, long gridX, long gridY, long gridZ, int threads, Object... arguments) {
     }
 
     void launch(Launch launch) {
-        launchNow(launch.name, launch.gridX, launch.gridY, launch.gridZ, launch.threads, launch.arguments);
+        launch(launch.name, launch.early && early, launch.gridX, launch.gridY, launch.gridZ, launch.threads, launch.arguments);
     }
 
-    private void launchNow(String name, long gridX, long gridY, long gridZ, int threads, Object... arguments) {
+    private void launch(String name, boolean early, long gridX, long gridY, long gridZ, int threads, Object... arguments) {
         cuda.requireOwner();
         if (gridX == 0 || gridY == 0 || gridZ == 0) {
             return;
@@ -50,13 +70,32 @@ final class Kernels implements AutoCloseable {
             for (int i = 0; i < arguments.length; i++) {
                 pointers.setAtIndex(ValueLayout.ADDRESS, i, argument(arguments[i], arena));
             }
-            int status = CudaDriver.cuLaunchKernel(function, Math.toIntExact(gridX), Math.toIntExact(gridY),
-                    Math.toIntExact(gridZ), threads, 1, 1, 0, cuda.stream(), pointers, MemorySegment.NULL);
+            int status = early ? CudaDriver.cuLaunchKernelEx(early(arena, gridX, gridY, gridZ, threads), function, pointers, MemorySegment.NULL)
+                    : CudaDriver.cuLaunchKernel(function, Math.toIntExact(gridX), Math.toIntExact(gridY),
+                            Math.toIntExact(gridZ), threads, 1, 1, 0, cuda.stream(), pointers, MemorySegment.NULL);
             if (status != 0) {
                 Cuda.driver(status, "cuLaunchKernel of " + name, gridX + " x " + gridY + " x " + gridZ + " blocks of " + threads,
                         Cuda.describe(arguments));
             }
         }
+    }
+
+    private MemorySegment early(Arena arena, long gridX, long gridY, long gridZ, int threads) {
+        MemorySegment attribute = CUlaunchAttribute_st.allocate(arena);
+        CUlaunchAttribute_st.id(attribute, CudaDriver.CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION());
+        CUlaunchAttributeValue_union.programmaticStreamSerializationAllowed(CUlaunchAttribute_st.value(attribute), 1);
+        MemorySegment config = CUlaunchConfig_st.allocate(arena);
+        CUlaunchConfig_st.gridDimX(config, Math.toIntExact(gridX));
+        CUlaunchConfig_st.gridDimY(config, Math.toIntExact(gridY));
+        CUlaunchConfig_st.gridDimZ(config, Math.toIntExact(gridZ));
+        CUlaunchConfig_st.blockDimX(config, threads);
+        CUlaunchConfig_st.blockDimY(config, 1);
+        CUlaunchConfig_st.blockDimZ(config, 1);
+        CUlaunchConfig_st.sharedMemBytes(config, 0);
+        CUlaunchConfig_st.hStream(config, cuda.stream());
+        CUlaunchConfig_st.attrs(config, attribute);
+        CUlaunchConfig_st.numAttrs(config, 1);
+        return config;
     }
 
     private static MemorySegment argument(Object argument, Arena arena) {

@@ -146,11 +146,11 @@ final class RowOperations {
             Residual residual = waiting;
             waiting = null;
             cuda.takeOver();
-            kernels.launch("rows.residual_norm8_" + held, tokens, batch, 1, threads, residual.x, residual.y, residual.gate, residual.out,
+            kernels.launchEarly("rows.residual_norm8_" + held, tokens, batch, 1, threads, residual.x, residual.y, residual.gate, residual.out,
                     scales, shifts, to, (int) vectors, (float) eps, rounding.steps());
             return true;
         }
-        kernels.launch("rows.norm8_" + letter(x) + letter(out) + "_" + held, tokens, batch, 1, threads, from, scales, shifts, to,
+        kernels.launchEarly("rows.norm8_" + letter(x) + letter(out) + "_" + held, tokens, batch, 1, threads, from, scales, shifts, to,
                 (int) vectors, kind, (float) eps, rounding.steps(), aligned ? 1 : 0);
         return true;
     }
@@ -226,7 +226,7 @@ final class RowOperations {
         int kVectors = k == null ? 0 : Math.toIntExact(k.dim(-1) / Rows.VECTOR);
         int vectors = Math.max(qVectors, kVectors);
         int threads = Math.min(HEAD_THREADS, threads(vectors));
-        kernels.launch("rows.rms_heads8_" + letter(q), Math.ceilDiv(vectors, threads), tokens, batch, threads, from, kFrom,
+        kernels.launchEarly("rows.rms_heads8_" + letter(q), Math.ceilDiv(vectors, threads), tokens, batch, threads, from, kFrom,
                 View.address(normQ), k == null ? View.address(normQ) : View.address(normK), cos, sin, to, kTo, qVectors, kVectors,
                 (int) lanes, pairing, (float) eps, rounding.steps(), aligned ? 1 : 0);
         return true;
@@ -247,7 +247,7 @@ final class RowOperations {
         Rows to = Rows.of(out);
         if (x.dim(-1) % Rows.VECTOR == 0 && x.dtype() == DType.F32 && weight.dtype() == DType.BF16 && out.dtype() == DType.F32
                 && from.aligned(x) && matrix.aligned(weight) && x.rows() <= MOST_GRID) {
-            kernels.launch("rows.few_rows8", blocks, x.rows(), 1, threads, from, matrix, to, (int) (x.dim(-1) / Rows.VECTOR),
+            kernels.launchEarly("rows.few_rows8", blocks, x.rows(), 1, threads, from, matrix, to, (int) (x.dim(-1) / Rows.VECTOR),
                     (int) out.dim(-1), rounding.steps());
             return;
         }

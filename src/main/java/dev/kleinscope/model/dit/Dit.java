@@ -93,11 +93,11 @@ public final class Dit {
     public Tensor forward(Ops ops, Tensor latents, Tensor promptEmbeds, float[] timestep, float[] guidance,
             PositionIds txtIds, PositionIds imgIds, Rope rope, Probes probes) {
         check(latents, promptEmbeds, timestep, guidance, txtIds, imgIds);
-        Set<String> watched = points.points().stream().map(Point::name).filter(probes::wants).collect(Collectors.toSet());
+        Set<String> watched = probes == Probes.NONE ? Set.of()
+                : points.points().stream().map(Point::name).filter(probes::wants).collect(Collectors.toSet());
         try (Frame frame = ops.frame()) {
-            PositionIds ids = PositionIds.concat(List.of(txtIds, imgIds));
-            probes.side("pos_embed.cos", () -> ops.input(ids.table(config, true, 2)));
-            probes.side("pos_embed.sin", () -> ops.input(ids.table(config, false, 2)));
+            probes.side("pos_embed.cos", () -> ops.input(PositionIds.concat(List.of(txtIds, imgIds)).table(config, true, 2)));
+            probes.side("pos_embed.sin", () -> ops.input(PositionIds.concat(List.of(txtIds, imgIds)).table(config, false, 2)));
             List<Tensor> inputs = new ArrayList<>(List.of(latents, promptEmbeds, rope.cos(), rope.sin(),
                     timestepEmbedding.sinusoid(ops, timestep)));
             if (guidanceEmbedding != null) {

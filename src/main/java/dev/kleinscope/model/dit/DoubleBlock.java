@@ -44,8 +44,8 @@ final class DoubleBlock {
             Streams attn = Streams.of(ops.attention(q.joint(), k.joint(), v, heads, heads, AttentionMask.NONE), txtTokens);
 
             Streams out = Streams.of(ops.alloc(x.joint().shape()), txtTokens);
-            Tensor imgOut = img.residuals(ops, x.img(), attn.img(), modImg, out.img(), probes);
             Tensor txtOut = txt.residuals(ops, x.txt(), attn.txt(), modTxt, out.txt(), probes);
+            Tensor imgOut = img.residuals(ops, x.img(), attn.img(), modImg, out.img(), probes);
             return new Streams(frame.escape(out.joint()), txtOut, imgOut);
         }
     }
