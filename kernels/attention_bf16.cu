@@ -1,6 +1,6 @@
 // softmax(q k^T / sqrt(headDim)) v in bf16 on tensor cores, with an online softmax, scores and sums in f32 (the scheme of
-// FlashAttention 2): a warp keeps 16 queries of a head in registers, keys and values pass by turns through a
-// ring of three tiles in shared memory.
+// FlashAttention 2): a warp keeps 16 queries of a head in registers, keys and values pass through a ring of three tiles in shared
+// memory.
 #include "common.cuh"
 
 // Keys in a tile.
@@ -80,8 +80,8 @@ __device__ __forceinline__ void fetch(u16* tile, const u16* p, i64 stride, int f
 
 // CHANNELS: those of a head, padded. valid: keys each batch element has. scale: times log2 e.
 template <int CHANNELS, int WARPS>
-__device__ __forceinline__ void attend(const View& q, const View& k, const View& v, const View& out, const Counts& valid, int queries,
-        int keys, int headDim, int heads, int group, int causal, float scale, int alignedIn, int alignedOut) {
+__device__ __forceinline__ void attend(const View& q, const View& k, const View& v, const View& out, const Counts& valid,
+        int queries, int keys, int headDim, int heads, int group, int causal, float scale, int alignedIn, int alignedOut) {
     const int QUERIES = 16 * WARPS, THREADS = 32 * WARPS, STEPS = CHANNELS / 16, TILE = KEYS * CHANNELS;
     __shared__ __align__(128) u16 tiles[(2 + QUERIES / KEYS) * TILE];
     const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, batch = blockIdx.y;
@@ -227,8 +227,8 @@ __device__ __forceinline__ void attend(const View& q, const View& k, const View&
 
 #define ATTENTION(name, channels, warps, blocks) \
     extern "C" __global__ __launch_bounds__(32 * warps, blocks) void name(View q, View k, View v, View out, \
-            const __grid_constant__ Counts valid, int queries, int keys, int headDim, int heads, int group, int causal, float scale, \
-            int alignedIn, int alignedOut) { \
+            const __grid_constant__ Counts valid, int queries, int keys, int headDim, int heads, int group, int causal, \
+            float scale, int alignedIn, int alignedOut) { \
         attend<channels, warps>(q, k, v, out, valid, queries, keys, headDim, heads, group, causal, scale, alignedIn, alignedOut); \
     }
 

@@ -227,34 +227,26 @@ __device__ T block_sum(T value) {
     return total;
 }
 
-// The same of N values with one barrier. Each SLOT may serve once in a kernel.
-template <int SLOT, int N>
-__device__ __forceinline__ void row_sums(float (&values)[N]) {
-    __shared__ float parts[N][32];
+// The same with one barrier. Each SLOT may serve once in a kernel.
+template <int SLOT>
+__device__ __forceinline__ float row_sum(float value) {
+    __shared__ float parts[32];
 #pragma unroll
-    for (int n = 0; n < N; n++) {
-#pragma unroll
-        for (int offset = 16; offset > 0; offset >>= 1) {
-            values[n] += __shfl_xor_sync(0xffffffffu, values[n], offset);
-        }
+    for (int offset = 16; offset > 0; offset >>= 1) {
+        value += __shfl_xor_sync(0xffffffffu, value, offset);
     }
     if (blockDim.x == 32) {
-        return;
+        return value;
     }
     if ((threadIdx.x & 31) == 0) {
-#pragma unroll
-        for (int n = 0; n < N; n++) {
-            parts[n][threadIdx.x >> 5] = values[n];
-        }
+        parts[threadIdx.x >> 5] = value;
     }
     __syncthreads();
-#pragma unroll
-    for (int n = 0; n < N; n++) {
-        values[n] = 0;
-        for (int i = 0; i < (int)(blockDim.x >> 5); i++) {
-            values[n] += parts[n][i];
-        }
+    float sum = 0;
+    for (int i = 0; i < (int)(blockDim.x >> 5); i++) {
+        sum += parts[i];
     }
+    return sum;
 }
 
 __device__ __forceinline__ float silu(float x) { return x / (1.0f + expf(-x)); }

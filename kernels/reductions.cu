@@ -42,33 +42,43 @@ extern "C" __global__ void row_moments(View x, View before, View out, i64 rows, 
     }
 }
 
-// The same in vectors, whose eight terms are added in f32. Blocks: x groups of tokens, y the batch.
-template <typename T, bool PAIRED>
-__device__ __forceinline__ void row_moments8(Rows x, Rows before, View out, int tokens, int vectors) {
-    const int token = blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5), lane = threadIdx.x & 31;
-    if (token >= tokens) {
-        return;
+// Sum over a block of four warps; the first thread gets it.
+__device__ __forceinline__ double block_total(double value, double* parts) {
+    value = warp_sum(value);
+    if ((threadIdx.x & 31) == 0) {
+        parts[threadIdx.x >> 5] = value;
     }
-    const T* from = x.at<T>(blockIdx.y, token);
-    const T* other = before.at<T>(blockIdx.y, token);
+    __syncthreads();
+    return (parts[0] + parts[1]) + (parts[2] + parts[3]);
+}
+
+// The same in vectors, whose eight terms are added in f32. A block a row: x tokens, y the batch.
+template <typename T, bool PAIRED>
+__device__ __forceinline__ void row_moments8(Rows x, Rows before, View out, int vectors) {
+    __shared__ double parts[3][4];
+    const T* from = x.at<T>(blockIdx.y, blockIdx.x);
+    const T* other = before.at<T>(blockIdx.y, blockIdx.x);
     double squares = 0, changes = 0, products = 0;
-    for (int first = lane; first < vectors; first += 4 * 32) {
+    for (int first = threadIdx.x; first < vectors; first += 4 * 128) {
         Eight<T> as[4], bs[4];
 #pragma unroll
         for (int u = 0; u < 4; u++) {
-            const int i = first + 32 * u;
-            as[u].clear();
-            bs[u].clear();
-            if (i < vectors) {
-                as[u].load(from + 8 * i);
-                if (PAIRED) {
-                    bs[u].load(other + 8 * i);
-                }
+            // loads without a condition travel together
+            const int i = min(first + 128 * u, vectors - 1);
+            as[u].load(from + 8 * i);
+            if (PAIRED) {
+                bs[u].load(other + 8 * i);
+            } else {
+                bs[u].clear();
             }
         }
 #pragma unroll
         for (int u = 0; u < 4; u++) {
             float a[8], b[8], square = 0, change = 0, product = 0;
+            if (first + 128 * u >= vectors) {
+                as[u].clear();
+                bs[u].clear();
+            }
             as[u].widen(a);
             bs[u].widen(b);
 #pragma unroll
@@ -85,13 +95,13 @@ __device__ __forceinline__ void row_moments8(Rows x, Rows before, View out, int 
             }
         }
     }
-    squares = warp_sum(squares);
+    const i64 to = blockIdx.y * out.s1 + blockIdx.x * out.s2;
+    squares = block_total(squares, parts[0]);
     if (PAIRED) {
-        changes = warp_sum(changes);
-        products = warp_sum(products);
+        changes = block_total(changes, parts[1]);
+        products = block_total(products, parts[2]);
     }
-    if (lane == 0) {
-        const i64 to = blockIdx.y * out.s1 + token * out.s2;
+    if (threadIdx.x == 0) {
         put_pair(out, to, squares);
         if (PAIRED) {
             put_pair(out, to + 2, changes);
@@ -101,8 +111,8 @@ __device__ __forceinline__ void row_moments8(Rows x, Rows before, View out, int 
 }
 
 #define ROW_MOMENTS8(NAME, T, PAIRED)                                                                                               \
-    extern "C" __global__ void __launch_bounds__(256) NAME(Rows x, Rows before, View out, int tokens, int vectors) {                \
-        row_moments8<T, PAIRED>(x, before, out, tokens, vectors);                                                                   \
+    extern "C" __global__ void __launch_bounds__(128) NAME(Rows x, Rows before, View out, int vectors) {                            \
+        row_moments8<T, PAIRED>(x, before, out, vectors);                                                                           \
     }
 
 ROW_MOMENTS8(row_energies8_f, float, false)
@@ -136,47 +146,55 @@ extern "C" __global__ void channel_slices(View x, Ranges ranges, float* partial,
     }
 }
 
-// The same in vectors.
+// The same in vectors: a block takes 256 channels, each of its eight warps every eighth row. Blocks: x channels, y slices, z the batch.
 template <typename T>
 __device__ __forceinline__ void channel_slices8(Rows x, const Ranges& ranges, float* partial, int vectors) {
-    const int vector = blockIdx.x * blockDim.x + threadIdx.x;
+    __shared__ __align__(16) float parts[8][256];
+    const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
+    const int vector = blockIdx.x * 32 + lane;
     int range = 0;
     while (range + 1 < ranges.count && (int)blockIdx.y >= ranges.slice[range + 1]) {
         range++;
     }
     const int from = ranges.from[range] + SLICE * (blockIdx.y - ranges.slice[range]);
     const int to = min(from + SLICE, ranges.to[range]);
-    if (vector >= vectors) {
-        return;
+    Eight<T> eights[SLICE / 8];
+#pragma unroll
+    for (int r = 0; r < SLICE / 8; r++) {
+        // loads without a condition travel together
+        eights[r].load(x.at<T>(blockIdx.z, min(from + 8 * r + warp, to - 1)) + 8 * min(vector, vectors - 1));
     }
     float sums[8] = {};
-    for (int first = from; first < to; first += 8) {
-        Eight<T> eights[8];
 #pragma unroll
-        for (int r = 0; r < 8; r++) {
+    for (int r = 0; r < SLICE / 8; r++) {
+        float v[8];
+        if (from + 8 * r + warp >= to) {
             eights[r].clear();
-            if (first + r < to) {
-                eights[r].load(x.at<T>(blockIdx.z, first + r) + 8 * vector);
-            }
         }
+        eights[r].widen(v);
 #pragma unroll
-        for (int r = 0; r < 8; r++) {
-            float v[8];
-            eights[r].widen(v);
-#pragma unroll
-            for (int j = 0; j < 8; j++) {
-                sums[j] = fmaf(v[j], v[j], sums[j]);
-            }
+        for (int j = 0; j < 8; j++) {
+            sums[j] = fmaf(v[j], v[j], sums[j]);
         }
     }
-    store8(partial + (blockIdx.z * (i64)gridDim.y + blockIdx.y) * 8 * vectors + 8 * vector, 1, sums);
+    store8(&parts[warp][8 * lane], 1, sums);
+    __syncthreads();
+    const int channel = blockIdx.x * 256 + threadIdx.x;
+    if (channel < 8 * vectors) {
+        float sum = 0;
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+            sum += parts[i][threadIdx.x];
+        }
+        partial[(blockIdx.z * (i64)gridDim.y + blockIdx.y) * 8 * vectors + channel] = sum;
+    }
 }
 
-extern "C" __global__ void __launch_bounds__(128) channel_slices8_f(Rows x, Ranges ranges, float* partial, int vectors) {
+extern "C" __global__ void __launch_bounds__(256) channel_slices8_f(Rows x, Ranges ranges, float* partial, int vectors) {
     channel_slices8<float>(x, ranges, partial, vectors);
 }
 
-extern "C" __global__ void __launch_bounds__(128) channel_slices8_b(Rows x, Ranges ranges, float* partial, int vectors) {
+extern "C" __global__ void __launch_bounds__(256) channel_slices8_b(Rows x, Ranges ranges, float* partial, int vectors) {
     channel_slices8<u16>(x, ranges, partial, vectors);
 }
 

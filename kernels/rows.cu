@@ -39,77 +39,62 @@ extern "C" __global__ void layer_norm(View x, View scale, View shift, View out, 
     }
 }
 
-// The same, and RMSNorm of whole rows. Blocks: x groups of R tokens, y the batch. A thread holds V vectors of each of the R rows.
-template <typename I, typename O, int V, int R>
-__device__ __forceinline__ void norm8(Rows x, Rows scale, Rows shift, Rows out, int tokens, int vectors, int kind, float eps, int steps,
-        int aligned) {
-    const int first = blockIdx.x * R;
+// The same, and RMSNorm of whole rows. A block a row: x tokens, y the batch. A thread holds V vectors of the row.
+template <typename I, typename O, int V>
+__device__ __forceinline__ void norm8(Rows x, Rows scale, Rows shift, Rows out, int vectors, int kind, float eps, int steps, int aligned) {
+    const I* from = x.at<I>(blockIdx.y, blockIdx.x);
+    O* to = out.at<O>(blockIdx.y, blockIdx.x);
     const float* scales = scale.at<float>(blockIdx.y, 0);
     const float* shifts = shift.at<float>(blockIdx.y, 0);
     const float share = 1.0f / (8 * vectors);
-    Eight<I> rows[R][V];
-#pragma unroll
-    for (int r = 0; r < R; r++) {
-        const I* from = x.at<I>(blockIdx.y, first + r);
+    Eight<I> row[V];
+    // loads without a condition travel together
+    if (aligned) {
 #pragma unroll
         for (int v = 0; v < V; v++) {
-            const int i = threadIdx.x + v * blockDim.x;
-            rows[r][v].clear();
-            if (i < vectors && (R == 1 || first + r < tokens)) {
-                if (aligned) {
-                    rows[r][v].load(from + 8 * i);
-                } else {
-                    rows[r][v].gather(from + 8 * i);
-                }
-            }
+            row[v].load(from + 8 * min((int)(threadIdx.x + v * blockDim.x), vectors - 1));
+        }
+    } else {
+#pragma unroll
+        for (int v = 0; v < V; v++) {
+            row[v].gather(from + 8 * min((int)(threadIdx.x + v * blockDim.x), vectors - 1));
         }
     }
-    float means[R] = {};
+    float mean = 0;
     if (kind != RMS) {
-#pragma unroll
-        for (int r = 0; r < R; r++) {
-#pragma unroll
-            for (int v = 0; v < V; v++) {
-                float values[8];
-                rows[r][v].widen(values);
-#pragma unroll
-                for (int j = 0; j < 8; j++) {
-                    means[r] += values[j];
-                }
-            }
-        }
-        row_sums<0, R>(means);
-#pragma unroll
-        for (int r = 0; r < R; r++) {
-            means[r] *= share;
-        }
-    }
-    float factors[R] = {};
-#pragma unroll
-    for (int r = 0; r < R; r++) {
 #pragma unroll
         for (int v = 0; v < V; v++) {
             if ((int)(threadIdx.x + v * blockDim.x) < vectors) {
                 float values[8];
-                rows[r][v].widen(values);
+                row[v].widen(values);
 #pragma unroll
                 for (int j = 0; j < 8; j++) {
-                    const float d = values[j] - means[r];
-                    factors[r] = fmaf(d, d, factors[r]);
+                    mean += values[j];
                 }
             }
         }
+        mean = row_sum<0>(mean) * share;
     }
-    row_sums<1, R>(factors);
+    float squares = 0;
 #pragma unroll
-    for (int r = 0; r < R; r++) {
-        factors[r] = rsqrtf(fmaf(factors[r], share, eps));
+    for (int v = 0; v < V; v++) {
+        if ((int)(threadIdx.x + v * blockDim.x) < vectors) {
+            float values[8];
+            row[v].widen(values);
+#pragma unroll
+            for (int j = 0; j < 8; j++) {
+                const float d = values[j] - mean;
+                squares = fmaf(d, d, squares);
+            }
+        }
     }
+    const float factor = rsqrtf(fmaf(row_sum<1>(squares), share, eps));
 #pragma unroll
     for (int v = 0; v < V; v++) {
         const int i = threadIdx.x + v * blockDim.x;
         if (i < vectors) {
-            float sc[8] = {}, sh[8] = {};
+            float values[8], sc[8] = {}, sh[8] = {};
+            row[v].widen(values);
             if (kind != PLAIN) {
                 load8(scales + 8 * i, aligned, sc);
             }
@@ -117,38 +102,27 @@ __device__ __forceinline__ void norm8(Rows x, Rows scale, Rows shift, Rows out, 
                 load8(shifts + 8 * i, aligned, sh);
             }
 #pragma unroll
-            for (int r = 0; r < R; r++) {
-                if (R == 1 || first + r < tokens) {
-                    float values[8];
-                    rows[r][v].widen(values);
-#pragma unroll
-                    for (int j = 0; j < 8; j++) {
-                        values[j] = normed(kind, (values[j] - means[r]) * factors[r], sc[j], sh[j], steps);
-                    }
-                    store8(out.at<O>(blockIdx.y, first + r) + 8 * i, aligned, values);
-                }
+            for (int j = 0; j < 8; j++) {
+                values[j] = normed(kind, (values[j] - mean) * factor, sc[j], sh[j], steps);
             }
+            store8(to + 8 * i, aligned, values);
         }
     }
 }
 
-#define NORM8(NAME, I, O, V, R)                                                                                                     \
-    extern "C" __global__ void __launch_bounds__(512) NAME(Rows x, Rows scale, Rows shift, Rows out, int tokens, int vectors, int kind, \
-            float eps, int steps, int aligned) {                                                                                    \
-        norm8<I, O, V, R>(x, scale, shift, out, tokens, vectors, kind, eps, steps, aligned);                                        \
+#define NORM8(NAME, I, O, V)                                                                                                        \
+    extern "C" __global__ void __launch_bounds__(512) NAME(                                                                         \
+            Rows x, Rows scale, Rows shift, Rows out, int vectors, int kind, float eps, int steps, int aligned) {                   \
+        norm8<I, O, V>(x, scale, shift, out, vectors, kind, eps, steps, aligned);                                                   \
     }
-#define NORM8_TYPES(V, R)                                                                                                           \
-    NORM8(norm8_ff_##V##_##R, float, float, V, R)                                                                                   \
-    NORM8(norm8_fb_##V##_##R, float, u16, V, R)                                                                                     \
-    NORM8(norm8_bb_##V##_##R, u16, u16, V, R)
+#define NORM8_TYPES(V)                                                                                                              \
+    NORM8(norm8_ff_##V, float, float, V)                                                                                            \
+    NORM8(norm8_fb_##V, float, u16, V)                                                                                              \
+    NORM8(norm8_bb_##V, u16, u16, V)
 
-NORM8_TYPES(1, 1)
-NORM8_TYPES(2, 1)
-NORM8_TYPES(4, 1)
-NORM8(norm8_bb_2_2, u16, u16, 2, 2)
-NORM8(norm8_bb_4_2, u16, u16, 4, 2)
-NORM8(norm8_bb_2_4, u16, u16, 2, 4)
-NORM8(norm8_bb_1_4, u16, u16, 1, 4)
+NORM8_TYPES(1)
+NORM8_TYPES(2)
+NORM8_TYPES(4)
 
 enum Pairing { NONE, ADJACENT, HALVES };
 
@@ -247,29 +221,37 @@ __device__ __forceinline__ void rms_heads8(Rows q, Rows k, const float* qWeight,
         Rows qOut, Rows kOut, int qVectors, int kVectors, int lanes, int pairing, float eps, int steps, int aligned) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
     const int lane = i & (lanes - 1);
-    float a[8] = {}, b[8] = {}, w[8], c[8] = {}, s[8] = {};
-    if (i < qVectors) {
-        load8(q.at<T>(blockIdx.z, blockIdx.y) + 8 * i, aligned, a);
+    const T* qAt = q.at<T>(blockIdx.z, blockIdx.y) + 8 * min(i, qVectors - 1);
+    const T* kAt = (kVectors ? k : q).at<T>(blockIdx.z, blockIdx.y) + 8 * min(i, max(kVectors, 1) - 1);
+    // a pair of channels has one angle: 4 a vector where they are neighbours
+    const int angle = pairing == ADJACENT ? 4 * lane : 8 * (lane & (lanes / 2 - 1));
+    const float* ct = cosines.at<float>(0, blockIdx.y) + angle;
+    const float* st = sines.at<float>(0, blockIdx.y) + angle;
+    float a[8], b[8], w[8], c[8] = {}, s[8] = {};
+    Eight<T> qBits, kBits;
+    // loads without a condition travel together
+    if (aligned) {
+        qBits.load(qAt);
+        kBits.load(kAt);
+    } else {
+        qBits.gather(qAt);
+        kBits.gather(kAt);
     }
-    if (i < kVectors) {
-        load8(k.at<T>(blockIdx.z, blockIdx.y) + 8 * i, aligned, b);
-    }
-    const float* ct = cosines.at<float>(0, blockIdx.y);
-    const float* st = sines.at<float>(0, blockIdx.y);
     if (pairing == ADJACENT && aligned) {
-        const float4 cs = *(const float4*)(ct + 4 * lane), ss = *(const float4*)(st + 4 * lane);
+        const float4 cs = *(const float4*)ct, ss = *(const float4*)st;
         c[0] = cs.x; c[1] = cs.y; c[2] = cs.z; c[3] = cs.w;
         s[0] = ss.x; s[1] = ss.y; s[2] = ss.z; s[3] = ss.w;
     } else if (pairing == ADJACENT) {
         for (int j = 0; j < 4; j++) {
-            c[j] = ct[4 * lane + j];
-            s[j] = st[4 * lane + j];
+            c[j] = ct[j];
+            s[j] = st[j];
         }
     } else if (pairing == HALVES) {
-        const int pair = 8 * (lane & (lanes / 2 - 1));
-        load8(ct + pair, aligned, c);
-        load8(st + pair, aligned, s);
+        load8(ct, aligned, c);
+        load8(st, aligned, s);
     }
+    qBits.widen(a);
+    kBits.widen(b);
     // whole warps go either way: their lanes exchange sums
     const int warp = i & ~31;
     if (warp < qVectors) {

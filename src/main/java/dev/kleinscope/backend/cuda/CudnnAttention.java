@@ -11,7 +11,13 @@ import java.util.Map;
 
 /**
  * Attention without a mask in bf16 by cuDNN's forward node of the backend API; q, k, v and out may be slices of wider rows. The
- * first engine that its heuristic names is taken, and the plan kept for the shape.
+ * first engine that its heuristic names is taken, which was 1.4 to 2 times as fast as its second from 768 tokens to 4608, and the
+ * plan, or that there is none, kept for the shape.
+ *
+ * <p>A causal mask on padded rows is left to our kernel. cuDNN's composite graph computes that too, if its products take the lengths
+ * of the rows as overrides: on one H100, 512 tokens with 32/8 heads of 128 took 14.2 us (ours 16.5), with 37 valid keys 8.8 us (ours
+ * 7.4), beside a launch that writes those lengths; but a first plan took 1.3 s on 9.19 and 1.9 s on 9.14. A bias in place of the
+ * masks took 20 to 29 us; without the overrides the results were wrong.
  */
 final class CudnnAttention implements AutoCloseable {
 

@@ -7,18 +7,23 @@ import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 
 /**
- * Finds the fastest of several ways to queue the same work. They take turns, since a GPU under load slows down by up to a fifth and
- * whoever came last would lose; before each turn the second-level cache is filled with something else, as it is when a model runs.
+ * Finds the fastest of several ways to queue the same work. They take turns under sustained load, since a GPU that works hard slows
+ * down by up to a fifth, and not alike for all: whoever came first, or ran after a pause, would win.
  */
 final class ProductTuner {
 
-    private static final long CACHE_BYTES = 96L << 20;
-    private static final double BUDGET_MILLISECONDS = 120;
-    private static final int LEAST_ROUNDS = 4;
-    private static final int MOST_ROUNDS = 15;
+    /** Weights that fit in the second-level cache are not there when a model runs: it is filled with something else before each run. */
+    private static final long CACHE_BYTES = 64L << 20;
+
+    private static final double WARM_MILLISECONDS = 60;
+    private static final double BURST_MILLISECONDS = 1.5;
+    private static final double BUDGET_MILLISECONDS = 240;
+    private static final int LEAST_ROUNDS = 3;
+    private static final int MOST_ROUNDS = 12;
+    private static final int MOST_BURST = 32;
 
     /** A win smaller than this is not told from noise, so the earlier candidate stays. */
-    private static final double LEAST_WIN = 0.01;
+    private static final double LEAST_WIN = 0.005;
 
     private final Cuda cuda;
     private final DeviceMemory memory;
@@ -33,22 +38,31 @@ final class ProductTuner {
         void run(int index);
     }
 
-    /** Index of the fastest of {@code count}. Waits for the device. */
-    int fastest(int count, Candidate candidate) {
+    /**
+     * Index of the fastest of {@code count}. Waits for the device.
+     *
+     * @param weightBytes how much of the weights the work reads
+     */
+    int fastest(int count, long weightBytes, Candidate candidate) {
         if (count < 2) {
             return 0;
         }
-        DeviceMemory.Block scratch = memory.take(CACHE_BYTES, "the measurement of products");
-        try (Arena arena = Arena.ofConfined(); Timer timer = new Timer(cuda, arena)) {
-            double once = 0;
-            for (int i = 0; i < count; i++) {
-                once += timer.milliseconds(scratch, candidate, i);
+        boolean cached = weightBytes < CACHE_BYTES;
+        DeviceMemory.Block scratch = memory.take(cached ? CACHE_BYTES : 1, "the measurement of products");
+        try (Arena arena = Arena.ofConfined(); Events events = new Events(cuda, arena, count + 1)) {
+            Turn turn = new Turn(events, candidate, cached ? scratch : null, count);
+            double once = turn.milliseconds(1)[0];
+            int burst = Math.clamp(Math.round(BURST_MILLISECONDS / Math.max(once, 1e-3)), 1, MOST_BURST);
+            double turnTime = Math.max(1e-3, once * burst * count);
+            for (double warmed = 0; warmed < WARM_MILLISECONDS; warmed += turnTime) {
+                turn.milliseconds(burst);
             }
-            int rounds = (int) Math.clamp(BUDGET_MILLISECONDS / Math.max(once, 1e-3), LEAST_ROUNDS, MOST_ROUNDS);
+            int rounds = (int) Math.clamp(BUDGET_MILLISECONDS / turnTime, LEAST_ROUNDS, MOST_ROUNDS);
             double[][] times = new double[count][rounds];
             for (int round = 0; round < rounds; round++) {
+                double[] each = turn.milliseconds(burst);
                 for (int i = 0; i < count; i++) {
-                    times[i][round] = timer.milliseconds(scratch, candidate, i);
+                    times[i][round] = each[i];
                 }
             }
             int best = 0;
@@ -71,37 +85,73 @@ final class ProductTuner {
         return times[times.length / 2];
     }
 
-    private static final class Timer implements AutoCloseable {
+    /** Every candidate once, each {@code burst} times in a row. */
+    private final class Turn {
 
-        private final Cuda cuda;
-        private final MemorySegment start;
-        private final MemorySegment end;
-        private final MemorySegment elapsed;
+        private final Events events;
+        private final Candidate candidate;
+        private final DeviceMemory.Block scratch;
+        private final int count;
 
-        Timer(Cuda cuda, Arena arena) {
-            this.cuda = cuda;
-            MemorySegment pointer = arena.allocate(ValueLayout.ADDRESS);
-            Cuda.driver(CudaDriver.cuEventCreate(pointer, CudaDriver.CU_EVENT_DEFAULT()), "cuEventCreate");
-            start = pointer.get(ValueLayout.ADDRESS, 0);
-            Cuda.driver(CudaDriver.cuEventCreate(pointer, CudaDriver.CU_EVENT_DEFAULT()), "cuEventCreate");
-            end = pointer.get(ValueLayout.ADDRESS, 0);
-            elapsed = arena.allocate(ValueLayout.JAVA_FLOAT);
+        Turn(Events events, Candidate candidate, DeviceMemory.Block scratch, int count) {
+            this.events = events;
+            this.candidate = candidate;
+            this.scratch = scratch;
+            this.count = count;
         }
 
-        double milliseconds(DeviceMemory.Block scratch, Candidate candidate, int index) {
-            Cuda.driver(CudaDriver.cuMemsetD8Async(scratch.address(), (byte) 0, scratch.bytes(), cuda.stream()), "cuMemsetD8Async");
-            Cuda.driver(CudaDriver.cuEventRecord(start, cuda.stream()), "cuEventRecord");
-            candidate.run(index);
-            Cuda.driver(CudaDriver.cuEventRecord(end, cuda.stream()), "cuEventRecord");
-            Cuda.driver(CudaDriver.cuEventSynchronize(end), "cuEventSynchronize");
-            Cuda.driver(CudaDriver.cuEventElapsedTime_v2(elapsed, start, end), "cuEventElapsedTime");
+        /** Of one run of each, what is between two runs included. */
+        double[] milliseconds(int burst) {
+            events.record(0);
+            for (int i = 0; i < count; i++) {
+                for (int run = 0; run < burst; run++) {
+                    if (scratch != null) {
+                        Cuda.driver(CudaDriver.cuMemsetD8Async(scratch.address(), (byte) 0, CACHE_BYTES, cuda.stream()), "cuMemsetD8Async");
+                    }
+                    candidate.run(i);
+                }
+                events.record(i + 1);
+            }
+            double[] each = new double[count];
+            for (int i = 0; i < count; i++) {
+                each[i] = events.milliseconds(i, i + 1) / burst;
+            }
+            return each;
+        }
+    }
+
+    private static final class Events implements AutoCloseable {
+
+        private final Cuda cuda;
+        private final MemorySegment[] events;
+        private final MemorySegment elapsed;
+
+        Events(Cuda cuda, Arena arena, int count) {
+            this.cuda = cuda;
+            events = new MemorySegment[count];
+            elapsed = arena.allocate(ValueLayout.JAVA_FLOAT);
+            MemorySegment pointer = arena.allocate(ValueLayout.ADDRESS);
+            for (int i = 0; i < count; i++) {
+                Cuda.driver(CudaDriver.cuEventCreate(pointer, CudaDriver.CU_EVENT_DEFAULT()), "cuEventCreate");
+                events[i] = pointer.get(ValueLayout.ADDRESS, 0);
+            }
+        }
+
+        void record(int index) {
+            Cuda.driver(CudaDriver.cuEventRecord(events[index], cuda.stream()), "cuEventRecord");
+        }
+
+        double milliseconds(int from, int to) {
+            Cuda.driver(CudaDriver.cuEventSynchronize(events[to]), "cuEventSynchronize");
+            Cuda.driver(CudaDriver.cuEventElapsedTime_v2(elapsed, events[from], events[to]), "cuEventElapsedTime");
             return elapsed.get(ValueLayout.JAVA_FLOAT, 0);
         }
 
         @Override
         public void close() {
-            Cuda.driver(CudaDriver.cuEventDestroy_v2(start), "cuEventDestroy");
-            Cuda.driver(CudaDriver.cuEventDestroy_v2(end), "cuEventDestroy");
+            for (MemorySegment event : events) {
+                Cuda.driver(CudaDriver.cuEventDestroy_v2(event), "cuEventDestroy");
+            }
         }
     }
 }

@@ -3,6 +3,7 @@ package dev.kleinscope.backend.cuda;
 import dev.kleinscope.bindings.cuda.cublaslt.CublasLt;
 import dev.kleinscope.bindings.cuda.cublaslt.cublasLtMatmulAlgo_t;
 import dev.kleinscope.bindings.cuda.cublaslt.cublasLtMatmulHeuristicResult_t;
+import dev.kleinscope.tensor.DType;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -10,6 +11,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 
 /**
  * Products {@code out[rows, outWidth] = x[rows, in] weight[outWidth, in]^T} through cuBLASLt, accumulated in f32 and without TF32.
@@ -134,14 +136,31 @@ final class Products implements AutoCloseable {
             }
         }
         // some that the heuristic names turn out not to run
-        List<Plan> plans = candidates(plan, shape, CANDIDATES).stream().map(plan::with)
+        List<Plan> plans = candidates(plan, shape, CANDIDATES).stream().flatMap(named -> swizzled(plan, named)).map(plan::with)
                 .filter(candidate -> run(candidate, operands) == 0).toList();
         if (plans.isEmpty()) {
             return plan;
         }
-        Plan fastest = plans.get(tuner.fastest(plans.size(), index -> check(run(plans.get(index), operands), "cublasLtMatmul", shape)));
+        long weightBytes = (shape.weightType == View.typeNumber(DType.F32) ? Float.BYTES : Short.BYTES) * shape.outWidth * shape.in;
+        Plan fastest = plans.get(tuner.fastest(plans.size(), weightBytes,
+                index -> check(run(plans.get(index), operands), "cublasLtMatmul", shape)));
         cache.put(shape.key(), fastest.algorithm.toArray(ValueLayout.JAVA_BYTE));
         return fastest;
+    }
+
+    /** An algorithm, and the same with its tiles in the other order, which changes what the second-level cache finds. */
+    private Stream<MemorySegment> swizzled(Plan plan, MemorySegment algorithm) {
+        try (Arena call = Arena.ofConfined()) {
+            MemorySegment swizzle = call.allocate(ValueLayout.JAVA_INT);
+            MemorySegment other = cublasLtMatmulAlgo_t.allocate(arena).copyFrom(algorithm);
+            int attribute = CublasLt.CUBLASLT_ALGO_CONFIG_CTA_SWIZZLING();
+            int status = CublasLt.cublasLtMatmulAlgoConfigGetAttribute(algorithm, attribute, swizzle, Integer.BYTES,
+                    call.allocate(ValueLayout.JAVA_LONG));
+            swizzle.set(ValueLayout.JAVA_INT, 0, 1 - swizzle.get(ValueLayout.JAVA_INT, 0));
+            boolean exists = status == 0
+                    && CublasLt.cublasLtMatmulAlgoConfigSetAttribute(other, attribute, swizzle, Integer.BYTES) == 0 && usable(plan, other);
+            return exists ? Stream.of(algorithm, other) : Stream.of(algorithm);
+        }
     }
 
     private boolean usable(Plan plan, MemorySegment algorithm) {
@@ -184,7 +203,7 @@ final class Products implements AutoCloseable {
     }
 
     private MemorySegment layout(int type, long rows, long columns, long row, Shape shape) {
-        int dataType = type == View.typeNumber(dev.kleinscope.tensor.DType.F32) ? CublasLt.CUDA_R_32F() : CublasLt.CUDA_R_16BF();
+        int dataType = type == View.typeNumber(DType.F32) ? CublasLt.CUDA_R_32F() : CublasLt.CUDA_R_16BF();
         return create(pointer -> CublasLt.cublasLtMatrixLayoutCreate(pointer, dataType, rows, columns, row),
                 "cublasLtMatrixLayoutCreate", shape);
     }

@@ -7,9 +7,12 @@ import dev.kleinscope.tensor.Tensor;
 final class Reductions {
 
     private static final int WARP = 32;
-    private static final int MOMENT_THREADS = 64;
+    private static final int MOMENT_THREADS = 128;
     private static final int CHANNEL_THREADS = 128;
     private static final int FINISH_THREADS = 256;
+
+    /** Channels and threads of a block that takes vectors. */
+    private static final int VECTOR_CHANNELS = 256;
     private static final long MOST_GRID = 65535;
 
     /** Rows of a slice, and ranges a kernel takes: {@code SLICE} and {@code struct Ranges}. */
@@ -26,14 +29,12 @@ final class Reductions {
 
     void rowMoments(Tensor x, Tensor before, Tensor out) {
         boolean paired = before != null;
-        int warps = MOMENT_THREADS / WARP;
         if (vectorised(x) && x.dim(0) <= MOST_GRID && (!paired || vectorised(before) && before.dtype() == x.dtype())) {
-            kernels.launch("reductions." + (paired ? "row_moments8_" : "row_energies8_") + letter(x), Math.ceilDiv(x.dim(1), warps), x.dim(0),
-                    1, MOMENT_THREADS, Rows.of(x), paired ? Rows.of(before) : Rows.ABSENT, View.of(out), (int) x.dim(1),
-                    (int) (x.dim(2) / Rows.VECTOR));
+            kernels.launch("reductions." + (paired ? "row_moments8_" : "row_energies8_") + letter(x), x.dim(1), x.dim(0), 1, MOMENT_THREADS,
+                    Rows.of(x), paired ? Rows.of(before) : Rows.ABSENT, View.of(out), (int) (x.dim(2) / Rows.VECTOR));
             return;
         }
-        kernels.launch("reductions.row_moments", Math.ceilDiv(x.rows(), warps), 1, 1, MOMENT_THREADS, View.of(x),
+        kernels.launch("reductions.row_moments", Math.ceilDiv(x.rows(), MOMENT_THREADS / WARP), 1, 1, MOMENT_THREADS, View.of(x),
                 paired ? View.of(before) : View.ABSENT, View.of(out), x.rows(), (int) x.dim(2), paired ? 1 : 0);
     }
 
@@ -60,8 +61,8 @@ final class Reductions {
         int width = Math.toIntExact(x.dim(2));
         DeviceMemory.Block partial = memory.take(Math.max(1, x.dim(0) * slices * width) * Float.BYTES, "the channel energies of " + x.shape());
         if (vectorised(x)) {
-            kernels.launch("reductions.channel_slices8_" + letter(x), Math.ceilDiv(width / Rows.VECTOR, CHANNEL_THREADS), slices, x.dim(0),
-                    CHANNEL_THREADS, Rows.of(x), ranges, partial.address(), width / Rows.VECTOR);
+            kernels.launch("reductions.channel_slices8_" + letter(x), Math.ceilDiv(width, VECTOR_CHANNELS), slices, x.dim(0),
+                    VECTOR_CHANNELS, Rows.of(x), ranges, partial.address(), width / Rows.VECTOR);
         } else {
             kernels.launch("reductions.channel_slices", Math.ceilDiv(width, CHANNEL_THREADS), slices, x.dim(0), CHANNEL_THREADS,
                     View.of(x), ranges, partial.address(), width);

@@ -27,6 +27,8 @@ final class RowOperations {
     private static final long MOST_VECTORS = 4;
     private static final long MOST_NORM_THREADS = 512;
 
+    private static final int HEAD_THREADS = 128;
+
     private final Kernels kernels;
     private final Rounding rounding;
     private final Elementwise elementwise;
@@ -121,10 +123,10 @@ final class RowOperations {
         Rows shifts = shift == null ? Rows.ABSENT : Rows.vectors(shift);
         boolean aligned = from.aligned(x) && to.aligned(out) && (scale == null || scales.aligned(scale))
                 && (shift == null || shifts.aligned(shift));
-        int held = vectors <= WARP ? 1 : vectors <= 2 * WARP ? 2 : (int) MOST_VECTORS;
+        int held = vectors <= WARP ? 1 : vectors <= 2 * MOST_NORM_THREADS ? 2 : (int) MOST_VECTORS;
         int threads = (int) Math.ceilDiv(vectors, held * WARP) * WARP;
-        kernels.launch("rows.norm8_" + letter(x) + letter(out) + "_" + held + "_1", tokens, batch, 1, threads, from, scales, shifts, to,
-                (int) tokens, (int) vectors, kind, (float) eps, rounding.steps(), aligned ? 1 : 0);
+        kernels.launch("rows.norm8_" + letter(x) + letter(out) + "_" + held, tokens, batch, 1, threads, from, scales, shifts, to,
+                (int) vectors, kind, (float) eps, rounding.steps(), aligned ? 1 : 0);
         return true;
     }
 
@@ -193,7 +195,7 @@ final class RowOperations {
         int qVectors = Math.toIntExact(q.dim(-1) / Rows.VECTOR);
         int kVectors = k == null ? 0 : Math.toIntExact(k.dim(-1) / Rows.VECTOR);
         int vectors = Math.max(qVectors, kVectors);
-        int threads = threads(vectors);
+        int threads = Math.min(HEAD_THREADS, threads(vectors));
         kernels.launch("rows.rms_heads8_" + letter(q), Math.ceilDiv(vectors, threads), tokens, batch, threads, from, kFrom,
                 View.address(normQ), k == null ? View.address(normQ) : View.address(normK), cos, sin, to, kTo, qVectors, kVectors,
                 (int) lanes, pairing, (float) eps, rounding.steps(), aligned ? 1 : 0);

@@ -43,20 +43,12 @@ final class RowsBench {
             Tensor scale = tensor(DType.F32, Shape.of(1, 3072));
             long norm = 2 * tokens * 3072 * 2;
             time("layerNormModulate", tokens, norm, set -> rows.layerNormModulate(set[0], scale, scale, 1e-6, set[1]), x, x);
-            for (int[] held : new int[][] {{1, 1}, {2, 1}, {4, 1}, {2, 2}, {4, 2}, {2, 4}, {1, 4}}) {
-                time("layerNormModulate of " + held[0] + " in " + held[1], tokens, norm, set -> norm(set[0], scale, held, set[1]), x, x);
-            }
             Tensor head = tensor(DType.F32, Shape.of(128));
             Rope rope = new Rope(tensor(DType.F32, Shape.of(tokens, 64)), tensor(DType.F32, Shape.of(tokens, 64)), Rope.Pairing.ADJACENT);
             time("rmsNormRope q, k of 27648", tokens, 2 * norm, set -> rows.rmsNormRope(set[0].slice(2, 0, 3072), set[0].slice(2, 3072, 6144),
                     head, head, 1e-6, rope, set[1], set[2]), wide, x, x);
             time("swiglu of 27648", tokens, 3 * tokens * 9216 * 2, set -> rows.swiglu(set[0].slice(2, 9216, 18432), set[0].slice(2, 18432, 27648),
                     set[1].slice(2, 3072, 12288)), wide, Shape.of(1, tokens, 12288));
-            for (int each = 1; each <= 4; each *= 2) {
-                int e = each;
-                time("swiglu of 27648, " + each + " a thread", tokens, 3 * tokens * 9216 * 2, set -> swiglu(set[0], set[1], e), wide,
-                        Shape.of(1, tokens, 12288));
-            }
             time("gatedResidual", tokens, 3 * norm / 2, set -> rows.gatedResidual(set[0], scale, set[1], set[2]), x, x, x);
             time("addScaled", tokens, 3 * norm / 2, set -> rows.addScaled(set[0], set[1], 1, set[2]), x, x, x);
             time("copy to 12288", tokens, norm, set -> rows.copy(set[0], set[1].slice(2, 0, 3072)), x, Shape.of(1, tokens, 12288));
@@ -75,21 +67,6 @@ final class RowsBench {
         Tensor f32 = tensor(DType.F32, Shape.of(1, 512, 2560));
         Tensor weight = tensor(DType.F32, Shape.of(2560));
         time("rmsNorm f32 to bf16", 512, 512 * 2560 * 6, set -> rows.rmsNorm(f32, weight, 1e-6, set[0]), Shape.of(1, 512, 2560));
-    }
-
-    /** @param held vectors of a row a thread holds, and rows a block has */
-    private void norm(Tensor x, Tensor scale, int[] held, Tensor out) {
-        int vectors = (int) x.dim(2) / Rows.VECTOR;
-        kernels.launch("rows.norm8_bb_" + held[0] + "_" + held[1], x.dim(1) / held[1], 1, 1, vectors / held[0], Rows.of(x),
-                Rows.vectors(scale), Rows.vectors(scale), Rows.of(out), (int) x.dim(1), vectors, 1, 1e-6f, 0, 1);
-    }
-
-    private void swiglu(Tensor x, Tensor out, int each) {
-        int vectors = 9216 / Rows.VECTOR;
-        int threads = each == 4 ? 96 : 192;
-        kernels.launch("elementwise.swiglu8_bbb", Math.ceilDiv(vectors, threads * each), x.dim(1), 1, threads,
-                Rows.of(x.slice(2, 9216, 18432)), Rows.of(x.slice(2, 18432, 27648)), Rows.ABSENT, Rows.of(out.slice(2, 3072, 12288)),
-                (long) vectors, vectors, 0f, 0);
     }
 
     private void time(String name, long tokens, long bytes, Launch launch, Shape... shapes) {
