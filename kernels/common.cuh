@@ -168,6 +168,11 @@ struct Eight<float> {
     }
 };
 
+// x + g y, rounded by the caller.
+__device__ __forceinline__ float gated(float x, float g, float y, int steps) {
+    return steps ? x + rounded(g * y, 1) : fmaf(g, y, x);
+}
+
 template <typename T>
 __device__ __forceinline__ void load8(const T* p, int aligned, float (&v)[8]) {
     Eight<T> eight;

@@ -19,7 +19,7 @@ __device__ __forceinline__ float apply(int op, float x, float y, float g, float 
         case GELU_ERF: r = 0.5f * x * erfcf(-x * 0.70710678118654752f); break;
         case GELU_QUICK: r = x / (1.0f + expf(-1.702f * x)); break;
         case GELU_TANH: r = 0.5f * x * (1.0f + tanhf(0.79788456080286536f * (x + 0.044715f * x * x * x))); break;
-        case GATED_RESIDUAL: r = steps ? x + rounded(g * y, 1) : fmaf(g, y, x); break;
+        case GATED_RESIDUAL: r = gated(x, g, y, steps); break;
         default: r = x + g; break;
     }
     return rounded(r, steps);

@@ -39,27 +39,14 @@ extern "C" __global__ void layer_norm(View x, View scale, View shift, View out, 
     }
 }
 
-// The same, and RMSNorm of whole rows. A block a row: x tokens, y the batch. A thread holds V vectors of the row.
+// Of a row that the block's threads hold, V vectors each.
 template <typename I, typename O, int V>
-__device__ __forceinline__ void norm8(Rows x, Rows scale, Rows shift, Rows out, int vectors, int kind, float eps, int steps, int aligned) {
-    const I* from = x.at<I>(blockIdx.y, blockIdx.x);
+__device__ __forceinline__ void norm8_of(const Eight<I> (&row)[V], Rows scale, Rows shift, Rows out, int vectors, int kind, float eps,
+        int steps, int aligned) {
     O* to = out.at<O>(blockIdx.y, blockIdx.x);
     const float* scales = scale.at<float>(blockIdx.y, 0);
     const float* shifts = shift.at<float>(blockIdx.y, 0);
     const float share = 1.0f / (8 * vectors);
-    Eight<I> row[V];
-    // loads without a condition travel together
-    if (aligned) {
-#pragma unroll
-        for (int v = 0; v < V; v++) {
-            row[v].load(from + 8 * min((int)(threadIdx.x + v * blockDim.x), vectors - 1));
-        }
-    } else {
-#pragma unroll
-        for (int v = 0; v < V; v++) {
-            row[v].gather(from + 8 * min((int)(threadIdx.x + v * blockDim.x), vectors - 1));
-        }
-    }
     float mean = 0;
     if (kind != RMS) {
 #pragma unroll
@@ -109,6 +96,70 @@ __device__ __forceinline__ void norm8(Rows x, Rows scale, Rows shift, Rows out, 
         }
     }
 }
+
+// The same, and RMSNorm of whole rows. A block a row: x tokens, y the batch. A thread holds V vectors of the row.
+template <typename I, typename O, int V>
+__device__ __forceinline__ void norm8(Rows x, Rows scale, Rows shift, Rows out, int vectors, int kind, float eps, int steps, int aligned) {
+    const I* from = x.at<I>(blockIdx.y, blockIdx.x);
+    Eight<I> row[V];
+    // loads without a condition travel together
+    if (aligned) {
+#pragma unroll
+        for (int v = 0; v < V; v++) {
+            row[v].load(from + 8 * min((int)(threadIdx.x + v * blockDim.x), vectors - 1));
+        }
+    } else {
+#pragma unroll
+        for (int v = 0; v < V; v++) {
+            row[v].gather(from + 8 * min((int)(threadIdx.x + v * blockDim.x), vectors - 1));
+        }
+    }
+    norm8_of<I, O, V>(row, scale, shift, out, vectors, kind, eps, steps, aligned);
+}
+
+// x + gate y, and its LayerNorm modulated, in one pass: x, y and both results are rows of bf16.
+template <int V>
+__device__ __forceinline__ void residual_norm8(Rows x, Rows y, Rows gate, Rows sum, Rows scale, Rows shift, Rows out, int vectors,
+        float eps, int steps) {
+    const u16* xs = x.at<u16>(blockIdx.y, blockIdx.x);
+    const u16* ys = y.at<u16>(blockIdx.y, blockIdx.x);
+    const float* gates = gate.at<float>(blockIdx.y, 0);
+    u16* sums = sum.at<u16>(blockIdx.y, blockIdx.x);
+    Eight<u16> row[V], other[V];
+#pragma unroll
+    for (int v = 0; v < V; v++) {
+        const int i = min((int)(threadIdx.x + v * blockDim.x), vectors - 1);
+        row[v].load(xs + 8 * i);
+        other[v].load(ys + 8 * i);
+    }
+#pragma unroll
+    for (int v = 0; v < V; v++) {
+        const int i = threadIdx.x + v * blockDim.x;
+        float a[8], b[8], g[8];
+        row[v].widen(a);
+        other[v].widen(b);
+        load8(gates + 8 * min(i, vectors - 1), 1, g);
+#pragma unroll
+        for (int j = 0; j < 8; j++) {
+            a[j] = gated(a[j], g[j], b[j], steps);
+        }
+        row[v].round(a);
+        if (i < vectors) {
+            row[v].store(sums + 8 * i);
+        }
+    }
+    norm8_of<u16, u16, V>(row, scale, shift, out, vectors, MODULATE, eps, steps, 1);
+}
+
+#define RESIDUAL_NORM8(V)                                                                                                           \
+    extern "C" __global__ void __launch_bounds__(512) residual_norm8_##V(Rows x, Rows y, Rows gate, Rows sum, Rows scale,           \
+            Rows shift, Rows out, int vectors, float eps, int steps) {                                                              \
+        residual_norm8<V>(x, y, gate, sum, scale, shift, out, vectors, eps, steps);                                                 \
+    }
+
+RESIDUAL_NORM8(1)
+RESIDUAL_NORM8(2)
+RESIDUAL_NORM8(4)
 
 #define NORM8(NAME, I, O, V)                                                                                                        \
     extern "C" __global__ void __launch_bounds__(512) NAME(                                                                         \

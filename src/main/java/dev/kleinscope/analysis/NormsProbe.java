@@ -52,8 +52,8 @@ public final class NormsProbe implements Observer, AutoCloseable {
         readings.finish();
         for (Seen each : seen) {
             double sum = 0;
-            for (int row = 0; row < each.energies.rows(); row++) {
-                sum += (double) each.energies.at(row, 0) + each.energies.at(row, 1);
+            for (float value : each.energies.values()) {
+                sum += value;
             }
             norms.get(each.point).add(Math.sqrt(sum));
         }

@@ -37,6 +37,11 @@ public final class Readings implements AutoCloseable {
             return columns;
         }
 
+        /** All of them, row after row; a copy. */
+        public float[] values() {
+            return segment.toArray(ValueLayout.JAVA_FLOAT);
+        }
+
         public float at(int row, int column) {
             return segment.getAtIndex(ValueLayout.JAVA_FLOAT, (long) row * columns + column);
         }

@@ -40,6 +40,7 @@ final class Cuda implements AutoCloseable {
     private final MemorySegment context;
     private final MemorySegment stream;
     private final List<MemorySegment> awaited = new ArrayList<>();
+    private Runnable deferred;
     private boolean capturing;
     private final boolean cudnn;
     private final MemorySegment current = Arena.ofAuto().allocate(ValueLayout.ADDRESS);
@@ -143,7 +144,9 @@ final class Cuda implements AutoCloseable {
         return computeCapability;
     }
 
+    /** To queue on; what was {@linkplain #defer deferred} is queued before. */
     MemorySegment stream() {
+        requireQueued();
         return stream;
     }
 
@@ -163,12 +166,32 @@ final class Cuda implements AutoCloseable {
         }
     }
 
-    /** @throws IllegalStateException unless this context is the thread's */
+    /** Before a library queues work by itself. @throws IllegalStateException unless this context is the thread's */
     void requireCurrent() {
         requireOwner();
+        requireQueued();
         driver(CudaDriver.cuCtxGetCurrent(current), "cuCtxGetCurrent");
         if (current.get(ValueLayout.ADDRESS, 0).address() != context.address()) {
             throw new IllegalStateException("another library made its own CUDA context current on thread \"" + owner.getName() + "\"");
+        }
+    }
+
+    /** Holds an operation back until the next is queued, which may take it over: then it {@linkplain #takeOver says so}. */
+    void defer(Runnable operation) {
+        requireQueued();
+        deferred = operation;
+    }
+
+    /** Gives up what was deferred: the caller does it. */
+    void takeOver() {
+        deferred = null;
+    }
+
+    private void requireQueued() {
+        Runnable operation = deferred;
+        if (operation != null) {
+            deferred = null;
+            operation.run();
         }
     }
 
@@ -188,12 +211,13 @@ final class Cuda implements AutoCloseable {
     /** From now on what is queued is recorded. */
     void beginCapture() {
         requireOwner();
-        driver(CudaDriver.cuStreamBeginCapture_v2(stream, RELAXED), "cuStreamBeginCapture");
+        driver(CudaDriver.cuStreamBeginCapture_v2(stream(), RELAXED), "cuStreamBeginCapture");
         capturing = true;
     }
 
     /** What was queued since {@link #beginCapture}: a graph, which the caller destroys. */
     MemorySegment endCapture() {
+        requireQueued();
         capturing = false;
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment graph = arena.allocate(ValueLayout.ADDRESS);
@@ -204,6 +228,7 @@ final class Cuda implements AutoCloseable {
 
     /** Ends a recording that failed. */
     void abandonCapture() {
+        deferred = null;
         capturing = false;
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment graph = arena.allocate(ValueLayout.ADDRESS);
@@ -234,7 +259,7 @@ final class Cuda implements AutoCloseable {
     void synchronize() {
         requireOwner();
         requireDoing();
-        driver(CudaDriver.cuStreamSynchronize(stream), "cuStreamSynchronize");
+        driver(CudaDriver.cuStreamSynchronize(stream()), "cuStreamSynchronize");
     }
 
     /** Bytes free and in all on the GPU. */

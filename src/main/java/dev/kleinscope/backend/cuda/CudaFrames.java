@@ -16,6 +16,9 @@ import java.util.function.Consumer;
  */
 final class CudaFrames implements AutoCloseable {
 
+    private static final long SMALL_BYTES = 1 << 20;
+    private static final long MOST_LATER_BYTES = 256 << 20;
+
     private final Cuda cuda;
     private final DeviceMemory memory;
     private final Staging staging;
@@ -114,10 +117,15 @@ final class CudaFrames implements AutoCloseable {
 
         private void end(Storage storage, DeviceMemory.Block block, String by) {
             MemorySegment read = ((CudaStorage) storage).free(by);
+            listener.accept(storage);
+            // waiting for the copy of a few sums would hold up the computation
+            if (read != null && block.bytes() <= SMALL_BYTES && memory.laterBytes() < MOST_LATER_BYTES) {
+                memory.giveLater(block);
+                return;
+            }
             if (read != null) {
                 cuda.await(read);
             }
-            listener.accept(storage);
             memory.give(block);
         }
 

@@ -78,7 +78,7 @@ public final class CudaOps implements Ops {
         weights = new DeviceWeights(cuda, memory, staging, kernels, precision);
         products = new Products(cuda, memory);
         attention = new CudaAttention(cuda, memory, kernels, products, precision);
-        rows = new RowOperations(kernels, rounding);
+        rows = new RowOperations(cuda, kernels, rounding);
         reductions = new Reductions(kernels, memory);
         convolution = precision == Precision.BF16 && cuda.cudnn() ? new CudnnConvolution(cuda, memory, kernels) : null;
         pictures = new PictureOperations(kernels, memory, products, rows, convolution);
@@ -147,6 +147,7 @@ public final class CudaOps implements Ops {
     public void finish() {
         cuda.synchronize();
         downloads.finish();
+        memory.settle();
     }
 
     @Override

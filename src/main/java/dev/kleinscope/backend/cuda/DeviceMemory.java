@@ -58,7 +58,9 @@ final class DeviceMemory implements AutoCloseable {
     private final Pool common = new Pool();
     private final List<BooleanSupplier> reliefs = new ArrayList<>();
     private final Map<Long, Long> kept = new LinkedHashMap<>();
+    private final List<Block> later = new ArrayList<>();
     private Pool pool = common;
+    private long laterBytes;
     private Set<Long> group;
     private String groupName;
     private long groupMostBytes;
@@ -131,6 +133,24 @@ final class DeviceMemory implements AutoCloseable {
     /** Back to the pool that it was taken from. */
     void give(Block block) {
         block.pool.free.get(block.bytes).push(block);
+    }
+
+    /** Back to its pool once copies of it are finished: at the next {@link #settle}. */
+    void giveLater(Block block) {
+        later.add(block);
+        laterBytes += block.bytes;
+    }
+
+    /** Bytes that wait for {@link #settle}. */
+    long laterBytes() {
+        return laterBytes;
+    }
+
+    /** Copies to the host are finished. */
+    void settle() {
+        later.forEach(this::give);
+        later.clear();
+        laterBytes = 0;
     }
 
     /** From now on blocks are taken from {@code next}, or for null from the common pool. Returns what served until now. */

@@ -42,25 +42,29 @@ final class Elementwise {
      * @param gate f32 [batch, width] of GATED_RESIDUAL, [width] of ADD_BIAS, else null
      */
     void launch(Op op, Tensor a, Tensor b, Tensor gate, double scale, Tensor out) {
-        if (!fast(op, a, b, gate, scale, out)) {
-            any(op, a, b, gate, scale, out);
-        }
+        kernels.launch(prepare(op, a, b, gate, scale, out));
     }
 
-    private void any(Op op, Tensor a, Tensor b, Tensor gate, double scale, Tensor out) {
+    /** What {@link #launch} launches. */
+    Kernels.Launch prepare(Op op, Tensor a, Tensor b, Tensor gate, double scale, Tensor out) {
+        Kernels.Launch fast = fast(op, a, b, gate, scale, out);
+        return fast == null ? any(op, a, b, gate, scale, out) : fast;
+    }
+
+    private Kernels.Launch any(Op op, Tensor a, Tensor b, Tensor gate, double scale, Tensor out) {
         long width = out.dim(-1);
         int threads = RowOperations.threads(width);
         long across = Math.clamp(Math.ceilDiv(width, threads * COLUMNS_A_THREAD), 1, MOST_ROW_BLOCKS);
-        kernels.launch("elementwise.elementwise", out.rows(), across, 1, threads, View.of(a), b == null ? View.ABSENT : View.of(b),
+        return new Kernels.Launch("elementwise.elementwise", out.rows(), across, 1, threads, View.of(a), b == null ? View.ABSENT : View.of(b),
                 gate == null ? View.ABSENT : View.of(gate), View.of(out), RowOperations.tokens(out), (int) width, op.ordinal(),
                 (float) scale, rounding.steps());
     }
 
-    /** False where no fast kernel fits. */
-    private boolean fast(Op op, Tensor a, Tensor b, Tensor gate, double scale, Tensor out) {
+    /** Null where no fast kernel fits. */
+    private Kernels.Launch fast(Op op, Tensor a, Tensor b, Tensor gate, double scale, Tensor out) {
         String kernel = op.name().toLowerCase(java.util.Locale.ROOT) + "8_" + letter(a) + (op.inputs == 2 ? letter(b) : "") + letter(out);
         if (!FAST.contains(kernel) || out.dim(-1) % Rows.VECTOR != 0 || gate != null && gate.dtype() != DType.F32) {
-            return false;
+            return null;
         }
         Rows first = Rows.of(a);
         Rows second = b == null ? Rows.ABSENT : Rows.of(b);
@@ -68,7 +72,7 @@ final class Elementwise {
         Rows gates = gate == null ? Rows.ABSENT : Rows.vectors(gate);
         if (first == null || second == null || to == null || !first.aligned(a) || b != null && !second.aligned(b) || !to.aligned(out)
                 || gate != null && !gates.aligned(gate)) {
-            return false;
+            return null;
         }
         long vectors = out.dim(-1) / Rows.VECTOR;
         int period = (int) vectors;
@@ -80,12 +84,11 @@ final class Elementwise {
             batch = 1;
         }
         if (tokens > MOST_GRID || batch > MOST_GRID || vectors > Integer.MAX_VALUE) {
-            return false;
+            return null;
         }
         int threads = (int) Math.min(MOST_THREADS, Math.ceilDiv(vectors, WARP) * WARP);
-        kernels.launch("elementwise." + kernel, Math.ceilDiv(vectors, threads), tokens, batch, threads, first, second, gates, to,
-                vectors, period, (float) scale, rounding.steps());
-        return true;
+        return new Kernels.Launch("elementwise." + kernel, Math.ceilDiv(vectors, threads), tokens, batch, threads, first, second, gates,
+                to, vectors, period, (float) scale, rounding.steps());
     }
 
     private static char letter(Tensor tensor) {

@@ -28,6 +28,18 @@ final class Kernels implements AutoCloseable {
      *         array stands for a structure that holds one of its length
      */
     void launch(String name, long gridX, long gridY, long gridZ, int threads, Object... arguments) {
+        launch(new Launch(name, gridX, gridY, gridZ, threads, arguments));
+    }
+
+    /** A kernel on its arguments, to be queued. See {@link Kernels#launch(String, long, long, long, int, Object...)}. */
+    record Launch(String name, long gridX, long gridY, long gridZ, int threads, Object... arguments) {
+    }
+
+    void launch(Launch launch) {
+        launchNow(launch.name, launch.gridX, launch.gridY, launch.gridZ, launch.threads, launch.arguments);
+    }
+
+    private void launchNow(String name, long gridX, long gridY, long gridZ, int threads, Object... arguments) {
         cuda.requireOwner();
         if (gridX == 0 || gridY == 0 || gridZ == 0) {
             return;

@@ -4,6 +4,7 @@ import dev.kleinscope.ops.Gelu;
 import dev.kleinscope.ops.Rope;
 import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.Tensor;
+import java.util.Arrays;
 
 /** Launches {@code kernels/rows.cu} and {@link Elementwise}; shapes are the caller's to check. */
 final class RowOperations {
@@ -29,11 +30,18 @@ final class RowOperations {
 
     private static final int HEAD_THREADS = 128;
 
+    private final Cuda cuda;
     private final Kernels kernels;
     private final Rounding rounding;
     private final Elementwise elementwise;
+    private Residual waiting;
 
-    RowOperations(Kernels kernels, Rounding rounding) {
+    /** A gated residual that the LayerNorm of its result may take along: one pass over memory instead of two. */
+    private record Residual(Rows x, Rows y, Rows gate, Rows out, Tensor result) {
+    }
+
+    RowOperations(Cuda cuda, Kernels kernels, Rounding rounding) {
+        this.cuda = cuda;
         this.kernels = kernels;
         this.rounding = rounding;
         elementwise = new Elementwise(kernels, rounding);
@@ -77,8 +85,17 @@ final class RowOperations {
         }, x, null, null, 0, out);
     }
 
+    /** Queued with what comes next. */
     void gatedResidual(Tensor x, Tensor gate, Tensor y, Tensor out) {
-        elementwise.launch(Elementwise.Op.GATED_RESIDUAL, x, y, gate, 0, out);
+        // tensors may end before it is queued, so all that it needs of them is taken now
+        Kernels.Launch alone = elementwise.prepare(Elementwise.Op.GATED_RESIDUAL, x, y, gate, 0, out);
+        Residual residual = alone.name().equals("elementwise.gated_residual8_bbb")
+                ? new Residual(Rows.of(x), Rows.of(y), Rows.vectors(gate), Rows.of(out), out) : null;
+        cuda.defer(() -> {
+            waiting = null;
+            kernels.launch(alone);
+        });
+        waiting = residual;
     }
 
     void addBias(Tensor bias, Tensor out) {
@@ -125,9 +142,22 @@ final class RowOperations {
                 && (shift == null || shifts.aligned(shift));
         int held = vectors <= WARP ? 1 : vectors <= 2 * MOST_NORM_THREADS ? 2 : (int) MOST_VECTORS;
         int threads = (int) Math.ceilDiv(vectors, held * WARP) * WARP;
+        if (kind == MODULATE && aligned && out.dtype() == DType.BF16 && waiting != null && sameView(waiting.result, x)) {
+            Residual residual = waiting;
+            waiting = null;
+            cuda.takeOver();
+            kernels.launch("rows.residual_norm8_" + held, tokens, batch, 1, threads, residual.x, residual.y, residual.gate, residual.out,
+                    scales, shifts, to, (int) vectors, (float) eps, rounding.steps());
+            return true;
+        }
         kernels.launch("rows.norm8_" + letter(x) + letter(out) + "_" + held, tokens, batch, 1, threads, from, scales, shifts, to,
                 (int) vectors, kind, (float) eps, rounding.steps(), aligned ? 1 : 0);
         return true;
+    }
+
+    private static boolean sameView(Tensor a, Tensor b) {
+        return a.storage() == b.storage() && a.offset() == b.offset() && a.shape().equals(b.shape())
+                && Arrays.equals(a.strides(), b.strides());
     }
 
     private static boolean floats(Tensor vector) {

@@ -205,6 +205,41 @@ class CudaOpsTest {
     }
 
     @Test
+    void aResidualTakenAlongByTheNormThatFollowsHasTheSameBitsAsAlone() {
+        for (Rounding rounding : Rounding.values()) {
+            try (CudaOps ops = new CudaOps(Precision.BF16, false, rounding); Frame _ = ops.frame()) {
+                for (int hidden : new int[] {8, 64, 520, 3072, 16384}) {
+                    Tensor x = bf16(ops, normal(2, 35, hidden));
+                    Tensor gate = ops.input(normal(2, hidden));
+                    Tensor scale = ops.input(normal(2, hidden));
+                    Tensor shift = ops.input(normal(2, hidden));
+                    Tensor alone = ops.alloc(x.shape());
+                    Tensor together = ops.alloc(x.shape());
+                    Tensor aloneNorm;
+                    Tensor togetherNorm;
+                    HostTensor update = normal(2, 35, hidden);
+                    ops.gatedResidual(x, gate, bf16(ops, update), alone);
+                    float[] expected = alone.toHost().values();
+                    aloneNorm = ops.layerNormModulate(alone, scale, shift, 1e-6);
+                    try (Frame _ = ops.frame()) {
+                        // the update ends before the norm
+                        ops.gatedResidual(x, gate, bf16(ops, update), together);
+                    }
+                    togetherNorm = ops.layerNormModulate(together, scale, shift, 1e-6);
+                    assertArrayEquals(aloneNorm.toHost().values(), togetherNorm.toHost().values(), "norm, " + hidden);
+                    assertArrayEquals(expected, together.toHost().values(), "sum, " + hidden);
+                }
+            }
+        }
+    }
+
+    private static Tensor bf16(CudaOps ops, HostTensor values) {
+        Tensor out = ops.alloc(values.shape());
+        ops.copy(ops.input(values), out);
+        return out;
+    }
+
+    @Test
     void aConvolutionInPiecesAgreesWithOneInASlice() {
         Tensor weight = weight(24, 16, 3, 3);
         HostTensor x = normal(1, 33, 29, 16);

@@ -22,7 +22,7 @@ final class RowsBench {
     private final DeviceMemory memory = new DeviceMemory(cuda);
     private final Staging staging = new Staging(cuda);
     private final Kernels kernels = new Kernels(cuda);
-    private final RowOperations rows = new RowOperations(kernels, Rounding.OURS);
+    private final RowOperations rows = new RowOperations(cuda, kernels, Rounding.OURS);
     private final Reductions reductions = new Reductions(kernels, memory);
 
     private RowsBench() {
