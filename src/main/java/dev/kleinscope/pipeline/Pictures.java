@@ -38,7 +38,7 @@ public final class Pictures {
         int height = (int) normalised.shape().dim(2);
         int width = (int) normalised.shape().dim(3);
         HostTensor input = latents.fromTokens(Latents.pack(normalised), height, width);
-        return Planes.unit(new VaeDecoding(ops, vae, budget(input)).decode(input));
+        return new VaeDecoding(ops, vae, budget(input)).planes(input);
     }
 
     /** What is short even for the smallest tiles is for the backend to tell, which knows what else takes its memory. */

@@ -29,13 +29,17 @@ public final class Planes {
 
     /** A decoded picture, -1 to 1, as planes of 0 to 1; values beyond are clamped. */
     public static HostTensor unit(HostTensor decoded) {
+        return unit(decoded, new float[decoded.values().length]);
+    }
+
+    /** As {@link #unit(HostTensor)}. @param planes as many values as the picture has, which the result will hold */
+    static HostTensor unit(HostTensor decoded, float[] planes) {
         require(decoded);
         int height = (int) decoded.shape().dim(1);
         int width = (int) decoded.shape().dim(2);
         int channels = (int) decoded.shape().dim(3);
         float[] from = decoded.values();
-        float[] planes = new float[from.length];
-        // a line of one picture each: a large picture takes several milliseconds on one core
+        // one core takes milliseconds for a large picture
         IntStream.range(0, (int) decoded.shape().dim(0) * height).parallel().forEach(line -> {
             int source = line * width * channels;
             int target = (line / height * channels * height + line % height) * width;

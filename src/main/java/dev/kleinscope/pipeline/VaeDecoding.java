@@ -61,6 +61,27 @@ public final class VaeDecoding {
         return decode(latents, plan((int) latents.shape().dim(1), (int) latents.shape().dim(2)));
     }
 
+    /**
+     * A picture as planes.
+     *
+     * @param latents as {@link #decode} takes them
+     * @return [1, 3, 8h, 8w], 0 to 1
+     * @throws IllegalArgumentException as {@link #decode} throws it
+     */
+    public HostTensor planes(HostTensor latents) {
+        requireLatents(latents);
+        TilePlan plan = plan((int) latents.shape().dim(1), (int) latents.shape().dim(2));
+        if (!plan.whole()) {
+            return Planes.unit(decode(latents, plan));
+        }
+        try (Frame _ = ops.frame()) {
+            Tensor picture = vae.decode(ops, ops.input(latents), Probes.NONE);
+            // taking memory from the system costs milliseconds, in which a GPU is still at work
+            float[] planes = new float[Math.toIntExact(picture.shape().elements())];
+            return Planes.unit(picture.toHost(), planes);
+        }
+    }
+
     private void requireLatents(HostTensor latents) {
         Shape shape = latents.shape();
         if (shape.rank() != 4 || shape.dim(0) != 1 || shape.elements() == 0 || shape.dim(3) != vae.config().latentChannels()) {

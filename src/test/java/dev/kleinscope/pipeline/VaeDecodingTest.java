@@ -13,6 +13,7 @@ import dev.kleinscope.probe.Probes;
 import dev.kleinscope.tensor.Difference;
 import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.HostTensor;
+import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.weights.Safetensors;
 import dev.kleinscope.weights.WeightSource;
 import java.io.IOException;
@@ -89,6 +90,23 @@ class VaeDecodingTest {
         VaeDecoding decoding = new VaeDecoding(ops, vae, Long.MAX_VALUE);
         assertTrue(decoding.plan(HEIGHT, WIDTH).whole());
         assertArrayEquals(whole(), decoding.decode(latents()).values());
+    }
+
+    @Test
+    void planesHoldTheWholePictureFromZeroToOne() {
+        HostTensor planes = new VaeDecoding(ops, vae, Long.MAX_VALUE).planes(latents());
+        assertEquals(Shape.of(1, 3, 8 * HEIGHT, 8 * WIDTH), planes.shape());
+        float[] whole = whole();
+        for (int i = 0; i < whole.length; i++) {
+            assertEquals(Math.clamp((whole[i] + 1) / 2, 0, 1), planes.values()[i % 3 * (whole.length / 3) + i / 3], "value " + i);
+        }
+    }
+
+    @Test
+    void planesOfTilesHoldThePictureThatTheTilesMake() {
+        long whole = new VaeDecoding(ops, vae, Long.MAX_VALUE).plan(HEIGHT, WIDTH).bytes();
+        VaeDecoding tiled = new VaeDecoding(ops, vae, (long) (0.7 * whole));
+        assertArrayEquals(Planes.unit(tiled.decode(latents())).values(), tiled.planes(latents()).values());
     }
 
     @ParameterizedTest

@@ -5,7 +5,7 @@ import dev.kleinscope.ops.Linear;
 import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.Tensor;
 
-/** Launches {@code kernels/pictures.cu}; shapes are the caller's to check. */
+/** Launches {@code kernels/pictures.cu} and {@code kernels/groups.cu}; shapes are the caller's to check. */
 final class PictureOperations {
 
     private static final int TILE = 64;
@@ -124,13 +124,13 @@ final class PictureOperations {
         long parts = Math.max(Math.clamp(steps / LEAST_STEPS, 1, most), Math.ceilDiv(steps, MOST_STEPS));
         DeviceMemory.Block partials = memory.take(x.dim(0) * groups * parts * 2 * Double.BYTES, "the moments of " + x.shape());
         if (wide) {
-            kernels.launch("pictures.group_moments_wide", parts, x.dim(0), 1, THREADS, View.of(x), partials.address(), pixels,
+            kernels.launch("groups.group_moments_wide", parts, x.dim(0), 1, THREADS, View.of(x), partials.address(), pixels,
                     channels, size, Math.max(1, each / size));
         } else {
-            kernels.launch("pictures.group_moments", parts, groups, x.dim(0), THREADS, View.of(x), partials.address(), pixels,
+            kernels.launch("groups.group_moments", parts, groups, x.dim(0), THREADS, View.of(x), partials.address(), pixels,
                     channels, size);
         }
-        kernels.launch("pictures.group_finish", groups, x.dim(0), 1, FINISH_THREADS, partials.address(), View.of(out), pixels, size,
+        kernels.launch("groups.group_finish", groups, x.dim(0), 1, FINISH_THREADS, partials.address(), View.of(out), pixels, size,
                 (int) parts);
         memory.give(partials);
     }
@@ -142,12 +142,12 @@ final class PictureOperations {
         int each = wide(x, out);
         if (each > 0) {
             long rows = THREADS / (channels / each);
-            kernels.launch("pictures.group_norm_wide", Math.ceilDiv(pixels, rows * NORM_PIXELS_A_THREAD), x.dim(0), 1, THREADS,
+            kernels.launch("groups.group_norm_wide", Math.ceilDiv(pixels, rows * NORM_PIXELS_A_THREAD), x.dim(0), 1, THREADS,
                     View.of(x), View.of(moments), View.of(weight), View.of(bias), View.of(out), Math.toIntExact(pixels), channels,
                     size, moments.dim(0) == 1 ? 1 : 0, silu ? 1 : 0, (float) eps);
             return;
         }
-        kernels.launch("pictures.group_norm", x.rows(), 1, 1, RowOperations.threads(channels), View.of(x), View.of(moments),
+        kernels.launch("groups.group_norm", x.rows(), 1, 1, RowOperations.threads(channels), View.of(x), View.of(moments),
                 View.of(weight), View.of(bias), View.of(out), pixels, channels, size, moments.dim(0) == 1 ? 1 : 0, silu ? 1 : 0,
                 (float) eps);
     }
