@@ -5,8 +5,10 @@ import dev.kleinscope.bindings.cuda.driver.CudaDriver;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Deque;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
@@ -40,6 +42,8 @@ final class Cuda implements AutoCloseable {
     private final MemorySegment context;
     private final MemorySegment stream;
     private final List<MemorySegment> awaited = new ArrayList<>();
+    private final Deque<Runnable> looks = new ArrayDeque<>();
+    private final Deque<Runnable> ends = new ArrayDeque<>();
     private Runnable deferred;
     private boolean capturing;
     private final boolean cudnn;
@@ -176,15 +180,35 @@ final class Cuda implements AutoCloseable {
         }
     }
 
-    /** Holds an operation back until the next is queued, which may take it over: then it {@linkplain #takeOver says so}. */
+    /** Holds an operation back until the next is queued, which may {@linkplain #takeOver take it over}. */
     void defer(Runnable operation) {
         requireQueued();
         deferred = operation;
     }
 
-    /** Gives up what was deferred: the caller does it. */
-    void takeOver() {
+    /** Queues {@code together} in place of what was deferred. */
+    void takeOver(Runnable together) {
         deferred = null;
+        together.run();
+        settleDeferred();
+    }
+
+    /** Looks at results once what is deferred is queued; now, if nothing is. */
+    void look(Runnable look) {
+        if (deferred == null) {
+            look.run();
+        } else {
+            looks.add(look);
+        }
+    }
+
+    /** Ends memory, but not before those who wait for a {@link #look} have had it. */
+    void endAfterLooks(Runnable end) {
+        if (looks.isEmpty()) {
+            end.run();
+        } else {
+            ends.add(end);
+        }
     }
 
     private void requireQueued() {
@@ -192,6 +216,20 @@ final class Cuda implements AutoCloseable {
         if (operation != null) {
             deferred = null;
             operation.run();
+            settleDeferred();
+        }
+    }
+
+    private void settleDeferred() {
+        try {
+            while (!looks.isEmpty()) {
+                looks.removeFirst().run();
+            }
+        } finally {
+            looks.clear();
+            while (!ends.isEmpty()) {
+                ends.removeFirst().run();
+            }
         }
     }
 
@@ -229,6 +267,8 @@ final class Cuda implements AutoCloseable {
     /** Ends a recording that failed. */
     void abandonCapture() {
         deferred = null;
+        looks.clear();
+        settleDeferred();
         capturing = false;
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment graph = arena.allocate(ValueLayout.ADDRESS);

@@ -116,6 +116,10 @@ final class CudaFrames implements AutoCloseable {
         }
 
         private void end(Storage storage, DeviceMemory.Block block, String by) {
+            cuda.endAfterLooks(() -> endNow(storage, block, by));
+        }
+
+        private void endNow(Storage storage, DeviceMemory.Block block, String by) {
             MemorySegment read = ((CudaStorage) storage).free(by);
             listener.accept(storage);
             // waiting for the copy of a few sums would hold up the computation

@@ -51,6 +51,7 @@ public final class CudaOps implements Ops {
     private final Reductions reductions;
     private final CudnnConvolution convolution;
     private final PictureOperations pictures;
+    private final LinearLayers linears;
     private final Recordings recordings;
     private final Downloads downloads;
 
@@ -82,6 +83,7 @@ public final class CudaOps implements Ops {
         reductions = new Reductions(kernels, memory);
         convolution = precision == Precision.BF16 && cuda.cudnn() ? new CudnnConvolution(cuda, memory, kernels) : null;
         pictures = new PictureOperations(kernels, memory, products, rows, convolution);
+        linears = new LinearLayers(frames, products, rows, pictures);
         recordings = new Recordings(cuda, memory, frames, rows);
         memory.relieveBy(recordings::clear);
         groups = new WeightGroups(memory, weights, recordings::clear);
@@ -192,7 +194,6 @@ public final class CudaOps implements Ops {
     /** One product where the weights lie side by side. */
     @Override
     public void linear(Tensor x, List<Linear> layers, Tensor out) {
-        OpShapes.linear(x, layers, out);
         Linear whole = DeviceWeights.whole(layers);
         if (whole != null) {
             linear(x, whole, out);
@@ -216,59 +217,7 @@ public final class CudaOps implements Ops {
     public void linear(Tensor x, Linear layer, Tensor out) {
         requireGoing();
         OpShapes.linear(x, layer, out);
-        Tensor weight = layer.weight();
-        if (x.shape().rank() < 3 && x.dtype() == DType.F32 && weight.dtype() != DType.F32) {
-            rows.fewRows(x, weight, out);
-            addBias(layer.bias(), out);
-            return;
-        }
-        try (Frame _ = frames.open()) {
-            Tensor in = x;
-            if (x.dtype() != weight.dtype()) {
-                in = frames.alloc(x.shape(), weight.dtype());
-                rows.copy(x, in);
-            }
-            if (multiply(in, weight, out)) {
-                addBias(layer.bias(), out);
-            } else {
-                pictures.product(in, layer, out);
-            }
-        }
-    }
-
-    /** One product for all rows that lie evenly in both x and out; false if cuBLASLt cannot. */
-    private boolean multiply(Tensor x, Tensor weight, Tensor out) {
-        long count = 1;
-        long xRow = x.dim(-1);
-        long outRow = out.dim(-1);
-        int d = x.shape().rank() - 2;
-        for (; d >= 0; d--) {
-            if (x.dim(d) == 1) {
-                continue;
-            }
-            if (count == 1) {
-                xRow = x.stride(d);
-                outRow = out.stride(d);
-            } else if (x.stride(d) != count * xRow || out.stride(d) != count * outRow) {
-                break;
-            }
-            count *= x.dim(d);
-        }
-        for (long row = 0; row < x.rows(); row += count) {
-            if (!products.multiply(View.address(x) + x.dtype().bytes(x.rowOffset(row) - x.offset()), View.typeNumber(x.dtype()), xRow,
-                    View.address(weight), View.typeNumber(weight.dtype()), weight.stride(0),
-                    View.address(out) + out.dtype().bytes(out.rowOffset(row) - out.offset()), View.typeNumber(out.dtype()), outRow,
-                    count, x.dim(-1), out.dim(-1))) {
-                return false;
-            }
-        }
-        return true;
-    }
-
-    private void addBias(Tensor bias, Tensor out) {
-        if (bias != null) {
-            rows.addBias(bias, out);
-        }
+        linears.linear(x, layer, out);
     }
 
     @Override

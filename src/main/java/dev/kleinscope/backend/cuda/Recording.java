@@ -52,13 +52,15 @@ final class Recording {
             }
             cuda.beginCapture();
             result = lasting(body.run(inputs, (point, tensor) -> {
-                marks.add(new Mark(point, tensor));
                 ends.put((CudaStorage) tensor.storage(), Integer.MAX_VALUE);
-                launch(endGraph());
-                memory.use(before);
-                watcher.saw(point, tensor);
-                memory.use(slab);
-                cuda.beginCapture();
+                cuda.look(() -> {
+                    marks.add(new Mark(point, tensor));
+                    launch(endGraph());
+                    memory.use(before);
+                    watcher.saw(point, tensor);
+                    memory.use(slab);
+                    cuda.beginCapture();
+                });
             }));
             launch(endGraph());
         } finally {

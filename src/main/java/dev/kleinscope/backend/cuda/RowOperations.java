@@ -145,9 +145,8 @@ final class RowOperations {
         if (kind == MODULATE && aligned && out.dtype() == DType.BF16 && waiting != null && sameView(waiting.result, x)) {
             Residual residual = waiting;
             waiting = null;
-            cuda.takeOver();
-            kernels.launchEarly("rows.residual_norm8_" + held, tokens, batch, 1, threads, residual.x, residual.y, residual.gate, residual.out,
-                    scales, shifts, to, (int) vectors, (float) eps, rounding.steps());
+            cuda.takeOver(() -> kernels.launchEarly("rows.residual_norm8_" + held, tokens, batch, 1, threads, residual.x, residual.y,
+                    residual.gate, residual.out, scales, shifts, to, (int) vectors, (float) eps, rounding.steps()));
             return true;
         }
         kernels.launchEarly("rows.norm8_" + letter(x) + letter(out) + "_" + held, tokens, batch, 1, threads, from, scales, shifts, to,

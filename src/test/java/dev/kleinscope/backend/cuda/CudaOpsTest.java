@@ -12,6 +12,7 @@ import dev.kleinscope.ops.AttentionMask;
 import dev.kleinscope.ops.Conv2d;
 import dev.kleinscope.ops.Frame;
 import dev.kleinscope.ops.Linear;
+import dev.kleinscope.ops.Repeated;
 import dev.kleinscope.tensor.BFloat16;
 import dev.kleinscope.ops.WeightGroup;
 import dev.kleinscope.tensor.DType;
@@ -23,7 +24,9 @@ import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.BeforeAll;
@@ -230,6 +233,60 @@ class CudaOpsTest {
                     assertArrayEquals(expected, together.toHost().values(), "sum, " + hidden);
                 }
             }
+        }
+    }
+
+    @Test
+    void blocksThatAreWatchedOrRecordedHaveTheSameBitsAndEachSeesTheOneBefore() {
+        for (Precision precision : Precision.values()) {
+            try (CudaOps ops = new CudaOps(precision); Frame _ = ops.frame()) {
+                Linear layer = new Linear(ops.weight(weight(64, 64)));
+                for (int time = 0; time < 5; time++) {
+                    List<Tensor> inputs = List.of(ops.input(normal(2, 35, 64)), ops.input(normal(2, 64)));
+                    List<float[]> expected = new ArrayList<>();
+                    float[] plain = blocks(ops, inputs, layer, (point, tensor) -> expected.add(tensor.toHost().values())).toHost().values();
+                    List<float[]> seen = new ArrayList<>();
+                    Tensor[] before = new Tensor[1];
+                    Tensor watched = ops.repeat("watched", inputs, (point, tensor) -> {
+                        if (before[0] != null) {
+                            assertArrayEquals(seen.getLast(), before[0].toHost().values(), "the one before " + point);
+                        }
+                        before[0] = tensor;
+                        seen.add(tensor.toHost().values());
+                    }, (in, watcher) -> blocks(ops, in, layer, watcher));
+                    Tensor unwatched = ops.repeat("unwatched", inputs, (point, tensor) -> { },
+                            (in, _) -> blocks(ops, in, layer, (point, tensor) -> { }));
+                    assertArrayEquals(plain, watched.toHost().values(), precision + " watched, time " + time);
+                    assertArrayEquals(plain, unwatched.toHost().values(), precision + " unwatched, time " + time);
+                    assertEquals(4, seen.size());
+                    for (int block = 0; block < seen.size(); block++) {
+                        assertArrayEquals(expected.get(block), seen.get(block), precision + " block " + block + ", time " + time);
+                    }
+                }
+            }
+        }
+    }
+
+    /** Norm, product and gated residual, four times; each stream is released when the next is there. */
+    private static Tensor blocks(CudaOps ops, List<Tensor> inputs, Linear layer, Repeated.Watcher watcher) {
+        try (Frame outer = ops.frame()) {
+            Tensor modulation = inputs.get(1);
+            Tensor x = ops.alloc(inputs.getFirst().shape());
+            ops.copy(inputs.getFirst(), x);
+            for (int i = 0; i < 4; i++) {
+                Tensor next;
+                try (Frame inner = ops.frame()) {
+                    Tensor h = ops.layerNormModulate(x, modulation, modulation, 1e-6);
+                    Tensor y = ops.linear(h, layer);
+                    next = ops.alloc(x.shape());
+                    ops.gatedResidual(x, modulation, y, next);
+                    inner.escape(next);
+                    watcher.saw("block " + i, next);
+                }
+                outer.release(x);
+                x = next;
+            }
+            return outer.escape(ops.layerNorm(x, 1e-6));
         }
     }
 
