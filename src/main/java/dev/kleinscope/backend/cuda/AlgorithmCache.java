@@ -30,6 +30,16 @@ final class AlgorithmCache {
         read();
     }
 
+    /** Whether what is put here is there for the next process, so that both compute the same bits. */
+    boolean lasting() {
+        try {
+            Files.createDirectories(file.getParent());
+            return Files.isWritable(file.getParent());
+        } catch (IOException _) {
+            return false;
+        }
+    }
+
     /** The bytes kept for a shape, or null. */
     byte[] get(String shape) {
         return algorithms.get(shape);

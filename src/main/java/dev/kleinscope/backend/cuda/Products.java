@@ -17,7 +17,8 @@ import java.util.stream.Stream;
  * Products {@code out[rows, outWidth] = x[rows, in] weight[outWidth, in]^T} through cuBLASLt, accumulated in f32 and without TF32.
  *
  * <p>For a large product the algorithms that its heuristic names are timed when the shape is first met, and the fastest is kept in
- * {@link AlgorithmCache}; for a small one the first is taken.
+ * {@link AlgorithmCache}; for a small one the first is taken, and for all where nothing can be kept: the choice by time could differ
+ * from run to run, and with it the last bits.
  */
 final class Products implements AutoCloseable {
 
@@ -39,6 +40,7 @@ final class Products implements AutoCloseable {
     private final long workspace;
     private final ProductTuner tuner;
     private final AlgorithmCache cache;
+    private final boolean timed;
     private final Map<Shape, Plan> plans = new HashMap<>();
 
     /**
@@ -49,7 +51,7 @@ final class Products implements AutoCloseable {
             long weightAlignment, long xAlignment, long outAlignment) {
 
         boolean timed() {
-            return TIMED && 2 * rows * in * outWidth >= TIMED_OPERATIONS;
+            return 2 * rows * in * outWidth >= TIMED_OPERATIONS;
         }
 
         String key() {
@@ -80,6 +82,7 @@ final class Products implements AutoCloseable {
         workspace = memory.keep(WORKSPACE_BYTES, "cuBLASLt's workspace");
         tuner = new ProductTuner(cuda, memory);
         cache = new AlgorithmCache(cuda.name() + " sm_" + cuda.computeCapability() + " cublaslt " + CublasLt.cublasLtGetVersion());
+        timed = TIMED && cache.lasting();
     }
 
     /** Queues a product; false if cuBLASLt has no algorithm for it. Addresses are the device's, row lengths in elements. */
@@ -124,7 +127,7 @@ final class Products implements AutoCloseable {
 
     /** The kept algorithm, the fastest, or the first; and none where cuBLASLt names none. */
     private Plan choose(Plan plan, Shape shape, Operands operands) {
-        if (!shape.timed() || cuda.capturing()) {
+        if (!timed || !shape.timed() || cuda.capturing()) {
             List<MemorySegment> named = candidates(plan, shape, 1);
             return named.isEmpty() ? plan : plan.with(named.getFirst());
         }

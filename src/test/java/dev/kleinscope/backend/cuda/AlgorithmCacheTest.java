@@ -2,7 +2,9 @@ package dev.kleinscope.backend.cuda;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.io.RandomAccessFile;
@@ -29,6 +31,7 @@ class AlgorithmCacheTest {
 
     @Test
     void whatWasKeptIsFoundByTheNextProcess() {
+        assertTrue(new AlgorithmCache(folder, KEY).lasting());
         new AlgorithmCache(folder, KEY).put("4608 3072 27648", algorithm(200));
         AlgorithmCache next = new AlgorithmCache(folder, KEY);
         assertArrayEquals(algorithm(200), next.get("4608 3072 27648"));
@@ -72,6 +75,7 @@ class AlgorithmCacheTest {
     void aFolderThatCannotBeWrittenIsDoneWithout() throws IOException {
         Path notAFolder = Files.writeString(folder.resolve("file"), "");
         AlgorithmCache cache = new AlgorithmCache(notAFolder, KEY);
+        assertFalse(cache.lasting());
         cache.put("1", algorithm(1));
         assertArrayEquals(algorithm(1), cache.get("1"));
     }
