@@ -80,22 +80,24 @@ final class BackendOptions {
         if (compat != null && precision == Precision.F32) {
             throw new UserInputException("--compat " + compat + " is about rounding to bf16, but f32 was chosen: add --precision bf16");
         }
-        return switch (used) {
-            case CUDA -> {
-                arithmetic = precision == null ? Precision.BF16 : precision;
-                yield openCuda(arithmetic);
+        if (used == Backend.CUDA) {
+            arithmetic = precision == null ? Precision.BF16 : precision;
+            try {
+                return new CudaOps(arithmetic, noCudnn, compat == null ? Rounding.OURS : Rounding.DIFFUSERS);
+            } catch (CudaUnavailableException e) {
+                if (backend != Backend.AUTO || precision == Precision.BF16 || compat != null) {
+                    throw new UnavailableException((backend == Backend.AUTO ? "the GPU" : "--backend cuda") + " cannot be used here: "
+                            + e.getMessage());
+                }
+                whyNoGpu = e.getMessage();
+                used = Backend.CPU;
+                arithmetic = Precision.F32;
             }
+        }
+        return switch (used) {
             case REFERENCE -> new ReferenceOps();
             default -> new CpuOps();
         };
-    }
-
-    private Ops openCuda(Precision precision) {
-        try {
-            return new CudaOps(precision, noCudnn, compat == null ? Rounding.OURS : Rounding.DIFFUSERS);
-        } catch (CudaUnavailableException e) {
-            throw new UnavailableException("--backend cuda cannot be used here: " + e.getMessage());
-        }
     }
 
     /** What the run computes on, for people: also that a machine's GPU is left idle, and why. */

@@ -25,6 +25,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
+import java.util.stream.Stream;
 
 /**
  * A FLUX.2-klein model on a backend: tokenizer, text encoder, transformer and autoencoder, each opened when first needed.
@@ -43,6 +45,8 @@ public final class Klein implements AutoCloseable {
     private PromptTokenizer tokenizer;
     private TextEncoder textEncoder;
     private WeightGroup textWeights;
+    private WeightGroup ditWeights;
+    private WeightGroup vaeWeights;
     private DitConfig ditConfig;
     private Dit dit;
     private Vae vae;
@@ -103,7 +107,7 @@ public final class Klein implements AutoCloseable {
         if (dit == null) {
             DitConfig config = ditConfig();
             WeightSource source = open(ComponentKind.TRANSFORMER);
-            ops.weightGroup("the transformer", elements(source), () -> dit = new Dit(source, config, ops));
+            ditWeights = ops.weightGroup("the transformer", elements(source), () -> dit = new Dit(source, config, ops));
         }
         return dit;
     }
@@ -135,7 +139,7 @@ public final class Klein implements AutoCloseable {
             ModelComponent component = files.component(ComponentKind.VAE);
             WeightSource source = open(ComponentKind.VAE);
             VaeConfig config = component.config() == null ? VaeConfig.infer(source) : VaeConfig.from(component.config());
-            ops.weightGroup("the autoencoder", elements(source), () -> vae = new Vae(source, config, ops));
+            vaeWeights = ops.weightGroup("the autoencoder", elements(source), () -> vae = new Vae(source, config, ops));
         }
         return vae;
     }
@@ -199,6 +203,7 @@ public final class Klein implements AutoCloseable {
         if (tokenizer != null) {
             tokenizer.close();
         }
+        Stream.of(textWeights, ditWeights, vaeWeights).filter(Objects::nonNull).forEach(WeightGroup::close);
         opened.values().forEach(WeightSource::close);
     }
 }

@@ -45,13 +45,17 @@ final class AlgorithmCache {
         return algorithms.get(shape);
     }
 
-    void put(String shape, byte[] algorithm) {
-        // another process may have added to the file since
+    /** @return what is kept for the shape: that of another process, if it came first */
+    byte[] put(String shape, byte[] algorithm) {
         read();
-        algorithms.put(shape, algorithm);
+        byte[] first = algorithms.putIfAbsent(shape, algorithm);
+        if (first != null) {
+            return first;
+        }
         StringBuilder text = new StringBuilder();
         algorithms.forEach((key, bytes) -> text.append(key).append('\t').append(HexFormat.of().formatHex(bytes)).append('\n'));
         CacheFolder.keep(file, text.toString().getBytes(StandardCharsets.UTF_8));
+        return algorithm;
     }
 
     /** Lines that are not as they were written are passed over. */

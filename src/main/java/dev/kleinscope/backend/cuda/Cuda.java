@@ -122,8 +122,13 @@ final class Cuda implements AutoCloseable {
             }
             driver(status, "cuDevicePrimaryCtxRetain");
             MemorySegment context = pointer.get(ValueLayout.ADDRESS, 0);
-            driver(CudaDriver.cuCtxSetCurrent(context), "cuCtxSetCurrent");
-            driver(CudaDriver.cuStreamCreate(pointer, CudaDriver.CU_STREAM_NON_BLOCKING()), "cuStreamCreate");
+            try {
+                driver(CudaDriver.cuCtxSetCurrent(context), "cuCtxSetCurrent");
+                driver(CudaDriver.cuStreamCreate(pointer, CudaDriver.CU_STREAM_NON_BLOCKING()), "cuStreamCreate");
+            } catch (CudaException e) {
+                CudaDriver.cuDevicePrimaryCtxRelease_v2(device);
+                throw e;
+            }
             return new Cuda(device, cudnn, text.getString(0), capability, context, pointer.get(ValueLayout.ADDRESS, 0));
         }
     }
@@ -186,8 +191,16 @@ final class Cuda implements AutoCloseable {
         deferred = operation;
     }
 
-    /** Queues {@code together} in place of what was deferred. */
+    /** Whether an operation is held back. */
+    boolean deferring() {
+        return deferred != null;
+    }
+
+    /** Queues {@code together} in place of what was deferred. @throws IllegalStateException if nothing was */
     void takeOver(Runnable together) {
+        if (deferred == null) {
+            throw new IllegalStateException("nothing is deferred");
+        }
         deferred = null;
         together.run();
         settleDeferred();

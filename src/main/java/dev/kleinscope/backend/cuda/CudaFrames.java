@@ -123,7 +123,7 @@ final class CudaFrames implements AutoCloseable {
             MemorySegment read = ((CudaStorage) storage).free(by);
             listener.accept(storage);
             // waiting for the copy of a few sums would hold up the computation
-            if (read != null && block.bytes() <= SMALL_BYTES && memory.laterBytes() < MOST_LATER_BYTES) {
+            if (read != null && !memory.recorded(block) && block.bytes() <= SMALL_BYTES && memory.laterBytes() < MOST_LATER_BYTES) {
                 memory.giveLater(block);
                 return;
             }

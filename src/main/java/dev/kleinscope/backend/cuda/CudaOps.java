@@ -20,6 +20,8 @@ import dev.kleinscope.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.List;
 
 /**
@@ -36,6 +38,7 @@ public final class CudaOps implements Ops {
     /** Set to "false", every operation is queued by itself each time, as a debugger wants it. */
     private static final boolean RECORDS = !"false".equals(System.getProperty("kleinscope.cuda.graphs"));
 
+    private final Deque<Runnable> closings = new ArrayDeque<>();
     private final Precision precision;
     private final Rounding rounding;
     private final Cuda cuda;
@@ -49,7 +52,6 @@ public final class CudaOps implements Ops {
     private final CudaAttention attention;
     private final RowOperations rows;
     private final Reductions reductions;
-    private final CudnnConvolution convolution;
     private final PictureOperations pictures;
     private final LinearLayers linears;
     private final Recordings recordings;
@@ -71,23 +73,61 @@ public final class CudaOps implements Ops {
         }
         this.precision = precision;
         this.rounding = rounding;
-        cuda = Cuda.open(needsCudnn(precision, noCudnn));
-        memory = new DeviceMemory(cuda);
-        staging = new Staging(cuda);
-        frames = new CudaFrames(cuda, memory, staging);
-        kernels = new Kernels(cuda);
-        weights = new DeviceWeights(cuda, memory, staging, kernels, precision);
-        products = new Products(cuda, memory);
-        attention = new CudaAttention(cuda, memory, kernels, products, precision);
-        rows = new RowOperations(cuda, kernels, rounding);
-        reductions = new Reductions(kernels, memory);
-        convolution = precision == Precision.BF16 && cuda.cudnn() ? new CudnnConvolution(cuda, memory, kernels) : null;
-        pictures = new PictureOperations(kernels, memory, products, rows, convolution);
-        linears = new LinearLayers(frames, products, rows, pictures);
-        recordings = new Recordings(cuda, memory, frames, rows);
-        memory.relieveBy(recordings::clear);
-        groups = new WeightGroups(memory, weights, recordings::clear);
-        downloads = new Downloads(cuda);
+        try {
+            cuda = Cuda.open(needsCudnn(precision, noCudnn));
+            closings.push(cuda::close);
+            memory = new DeviceMemory(cuda);
+            closings.push(memory::close);
+            staging = new Staging(cuda);
+            closings.push(staging::close);
+            frames = new CudaFrames(cuda, memory, staging);
+            kernels = new Kernels(cuda);
+            closings.push(kernels::close);
+            weights = new DeviceWeights(cuda, memory, staging, kernels, precision);
+            products = new Products(cuda, memory);
+            closings.push(products::close);
+            attention = new CudaAttention(cuda, memory, kernels, products, precision);
+            closings.push(attention::close);
+            rows = new RowOperations(cuda, kernels, rounding);
+            reductions = new Reductions(kernels, memory);
+            CudnnConvolution convolution = null;
+            if (precision == Precision.BF16 && cuda.cudnn()) {
+                convolution = new CudnnConvolution(cuda, memory, kernels);
+                closings.push(convolution::close);
+            }
+            pictures = new PictureOperations(kernels, memory, products, rows, convolution);
+            linears = new LinearLayers(frames, products, rows, pictures);
+            recordings = new Recordings(cuda, memory, frames, rows);
+            memory.relieveBy(recordings::clear);
+            closings.push(recordings::clear);
+            groups = new WeightGroups(memory, weights, recordings::clear);
+            downloads = new Downloads(cuda);
+            closings.push(downloads::close);
+            closings.push(this::finish);
+            closings.push(frames::close);
+        } catch (RuntimeException | Error e) {
+            closeAll(e);
+            throw e;
+        }
+    }
+
+    /** Closes what was opened, last first, all of it. @param cause what else went wrong, or null */
+    private void closeAll(Throwable cause) {
+        Throwable first = cause;
+        while (!closings.isEmpty()) {
+            try {
+                closings.pop().run();
+            } catch (RuntimeException e) {
+                if (first == null) {
+                    first = e;
+                } else {
+                    first.addSuppressed(e);
+                }
+            }
+        }
+        if (cause == null && first instanceof RuntimeException failure) {
+            throw failure;
+        }
     }
 
     private static boolean needsCudnn(Precision precision, boolean noCudnn) {
@@ -210,7 +250,7 @@ public final class CudaOps implements Ops {
 
     @Override
     public long freeBytes() {
-        return memory.freeBytes() + groups.spareBytes();
+        return memory.freeBytes() + groups.spareBytes() + recordings.bytes();
     }
 
     @Override
@@ -434,18 +474,9 @@ public final class CudaOps implements Ops {
 
     @Override
     public void close() {
-        frames.close();
-        finish();
-        recordings.clear();
-        downloads.close();
-        attention.close();
-        if (convolution != null) {
-            convolution.close();
+        if (!closings.isEmpty()) {
+            cuda.requireOwner();
+            closeAll(null);
         }
-        products.close();
-        kernels.close();
-        memory.close();
-        staging.close();
-        cuda.close();
     }
 }

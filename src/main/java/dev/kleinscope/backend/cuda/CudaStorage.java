@@ -40,6 +40,13 @@ final class CudaStorage implements Storage {
         return event;
     }
 
+    /** What {@link #free} would return, once; the memory stays in use. */
+    MemorySegment takeRead() {
+        MemorySegment event = lastRead;
+        lastRead = null;
+        return event;
+    }
+
     /** Tells of a copy on another stream: the memory may not serve another tensor before {@code event}. */
     void readUntil(MemorySegment event) {
         lastRead = event;

@@ -140,7 +140,10 @@ final class CudnnAttention implements AutoCloseable {
                     .setPointers(Cudnn.CUDNN_ATTR_EXECUTION_PLAN_HANDLE(), Cudnn.CUDNN_TYPE_HANDLE(), handle)
                     .set(Cudnn.CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG(), engine).finish();
             return new Plan(plan, plan.getLong(Cudnn.CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE()), scale, text);
-        } catch (CudaException _) {
+        } catch (CudaException e) {
+            if (e.outOfMemory()) {
+                throw e;
+            }
             // cuDNN says so where it supports a shape in no engine: our kernel takes it
             return new Plan(null, 0, scale, text);
         }

@@ -140,6 +140,7 @@ final class CudnnConvolution implements AutoCloseable {
     }
 
     private long zeros(long bytes, Tensor what) {
+        cuda.requireDoing();
         long address = memory.keep(bytes, "cuDNN's copy of " + what.name() + what.shape());
         Cuda.driver(CudaDriver.cuMemsetD8Async(address, (byte) 0, bytes, cuda.stream()), "cuMemsetD8Async", bytes + " bytes");
         return address;
@@ -168,7 +169,10 @@ final class CudnnConvolution implements AutoCloseable {
                     if (plan != null) {
                         return new Choice(plan, attempt);
                     }
-                } catch (CudaException _) {
+                } catch (CudaException e) {
+                    if (e.outOfMemory()) {
+                        throw e;
+                    }
                     // cuDNN takes no such graph: the next attempt, or the other ways to convolve
                 }
             }

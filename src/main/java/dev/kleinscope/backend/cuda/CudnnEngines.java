@@ -66,7 +66,10 @@ final class CudnnEngines {
                     return new Plan(plan, bytes);
                 }
             }
-        } catch (CudaException _) {
+        } catch (CudaException e) {
+            if (e.outOfMemory()) {
+                throw e;
+            }
             // an engine that the heuristic named, and that does not take the graph after all
         }
         plan.close();

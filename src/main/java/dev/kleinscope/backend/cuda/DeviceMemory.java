@@ -19,7 +19,8 @@ import java.util.function.BooleanSupplier;
  * Memory of the GPU: blocks that last, for weights, and a pool of blocks in size classes at most an eighth apart, so that the
  * second of two equal denoising steps allocates nothing.
  *
- * <p>All work is queued on one stream, so a block may serve again before the device has finished with its last use.
+ * <p>All that computes is queued on one stream, so a block may serve again before the device has finished with its last use. Copies to
+ * the host on another stream keep a block until they are done: see {@link #giveLater} and {@link Cuda#await}.
  */
 final class DeviceMemory implements AutoCloseable {
 
@@ -135,6 +136,11 @@ final class DeviceMemory implements AutoCloseable {
         block.pool.free.get(block.bytes).push(block);
     }
 
+    /** Whether recorded work writes a block again without taking it anew. */
+    boolean recorded(Block block) {
+        return block.pool != common;
+    }
+
     /** Back to its pool once copies of it are finished: at the next {@link #settle}. */
     void giveLater(Block block) {
         later.add(block);
@@ -158,6 +164,11 @@ final class DeviceMemory implements AutoCloseable {
         Pool before = pool;
         pool = next == null ? common : next;
         return before;
+    }
+
+    /** Bytes that a pool holds. */
+    static long bytes(Pool pool) {
+        return pool.bytes;
     }
 
     /** Returns a pool's memory to the driver; all its blocks must have been given back. */

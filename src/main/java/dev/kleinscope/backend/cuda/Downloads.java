@@ -38,7 +38,7 @@ final class Downloads implements AutoCloseable {
                 throw new CudaUnavailableException(bytes + " bytes of the host's memory cannot be pinned: watch fewer points at a time");
             }
             Cuda.driver(status, "cuMemHostAlloc", bytes + " bytes");
-            Pinned buffer = new Pinned(pointer.get(ValueLayout.ADDRESS, 0).reinterpret(bytes));
+            Pinned buffer = new Pinned(pointer.get(ValueLayout.ADDRESS, 0), bytes);
             buffers.add(buffer);
             return buffer;
         }
@@ -77,7 +77,7 @@ final class Downloads implements AutoCloseable {
         used = 0;
     }
 
-    /** An event that nobody waits for until the copies are finished. */
+    /** An event of its own until the copies are finished; whoever waits for it later waits for a later copy, at worst. */
     private MemorySegment event() {
         if (used == events.size()) {
             try (Arena arena = Arena.ofConfined()) {
@@ -91,10 +91,13 @@ final class Downloads implements AutoCloseable {
 
     private final class Pinned implements HostBuffer {
 
+        private final Arena arena = Arena.ofShared();
+        private final MemorySegment pinned;
         private final MemorySegment memory;
 
-        Pinned(MemorySegment memory) {
-            this.memory = memory;
+        Pinned(MemorySegment pinned, long bytes) {
+            this.pinned = pinned;
+            memory = pinned.reinterpret(bytes, arena, null);
         }
 
         @Override
@@ -104,9 +107,11 @@ final class Downloads implements AutoCloseable {
 
         @Override
         public void close() {
+            cuda.requireOwner();
             if (buffers.remove(this)) {
                 finish();
-                Cuda.driver(CudaDriver.cuMemFreeHost(memory), "cuMemFreeHost");
+                arena.close();
+                Cuda.driver(CudaDriver.cuMemFreeHost(pinned), "cuMemFreeHost");
             }
         }
     }

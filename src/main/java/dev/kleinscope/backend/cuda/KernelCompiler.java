@@ -32,19 +32,29 @@ final class KernelCompiler {
         architecture = "sm_" + computeCapability;
     }
 
-    /** Machine code of one source file, named without its ending. */
+    /** Machine code of one source file, named without its ending: what was kept, or else {@link #compiled}. */
     byte[] cubin(String file) {
-        String source = resource(file + ".cu");
-        String header = resource(HEADER);
-        List<String> options = List.of("--gpu-architecture=" + architecture, "--std=c++17", "--fmad=true");
-        Path kept = CacheFolder.of("cubin").resolve(file + "-" + architecture + "-" + key(source, header, options) + ".cubin");
         try {
-            return Files.readAllBytes(kept);
+            return Files.readAllBytes(kept(file));
         } catch (IOException _) {
-            byte[] cubin = compile(file + ".cu", source, header, options);
-            CacheFolder.keep(kept, cubin);
-            return cubin;
+            return compiled(file);
         }
+    }
+
+    /** Compiles, and keeps the result. */
+    byte[] compiled(String file) {
+        byte[] cubin = compile(file + ".cu", resource(file + ".cu"), resource(HEADER), options());
+        CacheFolder.keep(kept(file), cubin);
+        return cubin;
+    }
+
+    private Path kept(String file) {
+        return CacheFolder.of("cubin").resolve(file + "-" + architecture + "-"
+                + key(resource(file + ".cu"), resource(HEADER), options()) + ".cubin");
+    }
+
+    private List<String> options() {
+        return List.of("--gpu-architecture=" + architecture, "--std=c++17", "--fmad=true");
     }
 
     private static byte[] compile(String file, String source, String header, List<String> options) {

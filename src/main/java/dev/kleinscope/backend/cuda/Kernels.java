@@ -131,13 +131,19 @@ final class Kernels implements AutoCloseable {
 
     private MemorySegment module(String file) {
         try (Arena arena = Arena.ofConfined()) {
-            byte[] cubin = compiler.cubin(file);
-            MemorySegment image = arena.allocate(cubin.length, 16);
-            MemorySegment.copy(cubin, 0, image, ValueLayout.JAVA_BYTE, 0, cubin.length);
             MemorySegment pointer = arena.allocate(ValueLayout.ADDRESS);
-            Cuda.driver(CudaDriver.cuModuleLoadData(pointer, image), "cuModuleLoadData", file + ".cu");
+            // what was kept on disk may be damaged
+            if (load(compiler.cubin(file), pointer, arena) != 0) {
+                Cuda.driver(load(compiler.compiled(file), pointer, arena), "cuModuleLoadData", file + ".cu");
+            }
             return pointer.get(ValueLayout.ADDRESS, 0);
         }
+    }
+
+    private static int load(byte[] cubin, MemorySegment pointer, Arena arena) {
+        MemorySegment image = arena.allocate(Math.max(1, cubin.length), 16);
+        MemorySegment.copy(cubin, 0, image, ValueLayout.JAVA_BYTE, 0, cubin.length);
+        return CudaDriver.cuModuleLoadData(pointer, image);
     }
 
     @Override

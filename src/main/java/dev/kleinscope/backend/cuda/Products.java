@@ -29,7 +29,7 @@ final class Products implements AutoCloseable {
     /** Multiplications and additions from which on an algorithm is chosen by time. */
     private static final long TIMED_OPERATIONS = 500_000_000;
 
-    /** Set to "false", the first algorithm that cuBLASLt names is taken, and no cache is read. */
+    /** Set to "false", the first algorithm that cuBLASLt names is taken. */
     private static final boolean TIMED = !"false".equals(System.getProperty("kleinscope.cuda.tune"));
 
     private final Cuda cuda;
@@ -127,16 +127,17 @@ final class Products implements AutoCloseable {
 
     /** The kept algorithm, the fastest, or the first; and none where cuBLASLt names none. */
     private Plan choose(Plan plan, Shape shape, Operands operands) {
-        if (!timed || !shape.timed() || cuda.capturing()) {
-            List<MemorySegment> named = candidates(plan, shape, 1);
-            return named.isEmpty() ? plan : plan.with(named.getFirst());
-        }
-        byte[] kept = cache.get(shape.key());
+        boolean timing = timed && shape.timed();
+        byte[] kept = timing ? cache.get(shape.key()) : null;
         if (kept != null) {
             MemorySegment algorithm = cublasLtMatmulAlgo_t.allocate(arena).copyFrom(MemorySegment.ofArray(kept));
             if (usable(plan, algorithm)) {
                 return plan.with(algorithm);
             }
+        }
+        if (!timing || cuda.capturing()) {
+            List<MemorySegment> named = candidates(plan, shape, 1);
+            return named.isEmpty() ? plan : plan.with(named.getFirst());
         }
         // some that the heuristic names turn out not to run
         List<Plan> plans = candidates(plan, shape, CANDIDATES).stream().flatMap(named -> swizzled(plan, named)).map(plan::with)
@@ -147,8 +148,9 @@ final class Products implements AutoCloseable {
         long weightBytes = (shape.weightType == View.typeNumber(DType.F32) ? Float.BYTES : Short.BYTES) * shape.outWidth * shape.in;
         Plan fastest = plans.get(tuner.fastest(plans.size(), weightBytes,
                 index -> check(run(plans.get(index), operands), "cublasLtMatmul", shape)));
-        cache.put(shape.key(), fastest.algorithm.toArray(ValueLayout.JAVA_BYTE));
-        return fastest;
+        byte[] chosen = cache.put(shape.key(), fastest.algorithm.toArray(ValueLayout.JAVA_BYTE));
+        MemorySegment algorithm = cublasLtMatmulAlgo_t.allocate(arena).copyFrom(MemorySegment.ofArray(chosen));
+        return usable(plan, algorithm) ? plan.with(algorithm) : fastest;
     }
 
     /** An algorithm, and the same with its tiles in the other order, which changes what the second-level cache finds. */

@@ -33,7 +33,7 @@ final class Recording {
 
     /** For memory seen at a mark, the first graph that it need not outlive. */
     private final Map<CudaStorage, Integer> ends = new IdentityHashMap<>();
-    private List<Tensor> inputs;
+    private List<Tensor> inputs = List.of();
     private Tensor result;
 
     Recording(Cuda cuda, DeviceMemory memory) {
@@ -69,6 +69,12 @@ final class Recording {
             }
             frames.onEnd(storage -> { });
             memory.use(before);
+            for (Tensor input : inputs) {
+                MemorySegment read = ((CudaStorage) input.storage()).takeRead();
+                if (read != null) {
+                    cuda.await(read);
+                }
+            }
             cuda.awaitAll();
         }
     }
@@ -102,6 +108,16 @@ final class Recording {
         } finally {
             living.values().forEach(this::end);
         }
+    }
+
+    /** Whether anything was seen at a watched point. */
+    boolean seen() {
+        return !marks.isEmpty();
+    }
+
+    /** Device memory that only this uses. */
+    long bytes() {
+        return DeviceMemory.bytes(slab);
     }
 
     /** What the body returned; overwritten by the next replay. */
@@ -149,12 +165,15 @@ final class Recording {
 
     /** Waits for the device, and frees the graphs and their memory. */
     void free() {
-        memory.free(slab);
-        for (MemorySegment graph : graphs) {
-            if (graph != null) {
-                Cuda.driver(CudaDriver.cuGraphExecDestroy(graph), "cuGraphExecDestroy");
+        try {
+            memory.free(slab);
+        } finally {
+            for (MemorySegment graph : graphs) {
+                if (graph != null) {
+                    CudaDriver.cuGraphExecDestroy(graph);
+                }
             }
+            graphs.clear();
         }
-        graphs.clear();
     }
 }

@@ -30,6 +30,7 @@ final class Recordings {
     private final RowOperations rows;
     private final Map<Key, Recording> recordings = new LinkedHashMap<>(16, 0.75f, true);
     private final Set<Key> met = new LinkedHashSet<>();
+    private final Set<Key> plain = new LinkedHashSet<>();
     private boolean busy;
 
     Recordings(Cuda cuda, DeviceMemory memory, CudaFrames frames, RowOperations rows) {
@@ -43,48 +44,68 @@ final class Recordings {
     Tensor run(Object name, List<Tensor> inputs, Repeated.Watcher watcher, Repeated body) {
         Key key = new Key(name, inputs.stream().map(Tensor::shape).toList(), inputs.stream().map(Tensor::dtype).toList());
         Recording recording = recordings.get(key);
-        if (busy || recording == null && remember(key)) {
+        if (busy || plain.contains(key)) {
             return body.run(inputs, watcher);
+        }
+        if (recording == null && !met.contains(key)) {
+            Tensor result = body.run(inputs, watcher);
+            // only what ran to its end has found out all that a recording needs to know
+            remember(met, key);
+            return result;
+        }
+        if (recording == null) {
+            // a recording takes what the first run needed, and a little more
+            while (recordings.size() >= MOST) {
+                forget(recordings.keySet().iterator().next());
+            }
+            memory.trim();
         }
         busy = true;
         try {
-            if (recording == null) {
-                recording = record(key, inputs, watcher, body);
-            } else {
+            if (recording != null) {
                 recording.replay(inputs, watcher, this::copy);
+                return result(recording);
             }
-            Tensor result = recording.result();
-            Tensor out = frames.alloc(result.shape(), result.dtype());
-            copy(result, out);
-            return out.named(result.name());
+            Recording fresh = new Recording(cuda, memory);
+            try {
+                fresh.record(frames, inputs, watcher, body, this::copy);
+                Tensor result = result(fresh);
+                recordings.put(key, fresh);
+                return result;
+            } catch (RuntimeException | Error e) {
+                free(fresh, e);
+                if (!(e instanceof CudaUnavailableException) || fresh.seen()) {
+                    throw e;
+                }
+            }
+            // it has no room for memory of its own, but ran without
+            remember(plain, key);
+            return body.run(inputs, watcher);
         } finally {
             busy = false;
         }
     }
 
-    /** Whether it was not met before. */
-    private boolean remember(Key key) {
-        if (met.size() >= MOST_MET) {
-            met.clear();
-        }
-        return met.add(key);
+    private Tensor result(Recording recording) {
+        Tensor result = recording.result();
+        Tensor out = frames.alloc(result.shape(), result.dtype());
+        copy(result, out);
+        return out.named(result.name());
     }
 
-    private Recording record(Key key, List<Tensor> inputs, Repeated.Watcher watcher, Repeated body) {
-        while (recordings.size() >= MOST) {
-            forget(recordings.keySet().iterator().next());
-        }
-        // the slab takes what the first run needed
-        memory.trim();
-        Recording recording = new Recording(cuda, memory);
+    private static void free(Recording failed, Throwable cause) {
         try {
-            recording.record(frames, inputs, watcher, body, this::copy);
-        } catch (RuntimeException | Error e) {
-            recording.free();
-            throw e;
+            failed.free();
+        } catch (RuntimeException e) {
+            cause.addSuppressed(e);
         }
-        recordings.put(key, recording);
-        return recording;
+    }
+
+    private static void remember(Set<Key> keys, Key key) {
+        if (keys.size() >= MOST_MET) {
+            keys.clear();
+        }
+        keys.add(key);
     }
 
     private void copy(Tensor from, Tensor to) {
@@ -97,6 +118,11 @@ final class Recordings {
         }
     }
 
+    /** Bytes that {@link #clear} would give back. */
+    long bytes() {
+        return busy ? 0 : recordings.values().stream().mapToLong(Recording::bytes).sum();
+    }
+
     private void forget(Key key) {
         recordings.remove(key).free();
     }
@@ -104,6 +130,10 @@ final class Recordings {
     /** Frees all recordings, unless one is in use; what recurs is recorded anew. @return whether there were any */
     boolean clear() {
         List<Key> ended = busy ? List.of() : List.copyOf(recordings.keySet());
+        if (!busy) {
+            met.clear();
+            plain.clear();
+        }
         ended.forEach(this::forget);
         return !ended.isEmpty();
     }

@@ -142,8 +142,9 @@ final class RowOperations {
                 && (shift == null || shifts.aligned(shift));
         int held = vectors <= WARP ? 1 : vectors <= 2 * MOST_NORM_THREADS ? 2 : (int) MOST_VECTORS;
         int threads = (int) Math.ceilDiv(vectors, held * WARP) * WARP;
-        if (kind == MODULATE && aligned && out.dtype() == DType.BF16 && waiting != null && sameView(waiting.result, x)) {
-            Residual residual = waiting;
+        Residual residual = waiting;
+        if (kind == MODULATE && aligned && out.dtype() == DType.BF16 && residual != null && cuda.deferring() && sameView(residual.result, x)
+                && undisturbed(residual.x, to, x) && undisturbed(residual.y, to, x)) {
             waiting = null;
             cuda.takeOver(() -> kernels.launchEarly("rows.residual_norm8_" + held, tokens, batch, 1, threads, residual.x, residual.y,
                     residual.gate, residual.out, scales, shifts, to, (int) vectors, (float) eps, rounding.steps()));
@@ -152,6 +153,11 @@ final class RowOperations {
         kernels.launchEarly("rows.norm8_" + letter(x) + letter(out) + "_" + held, tokens, batch, 1, threads, from, scales, shifts, to,
                 (int) vectors, kind, (float) eps, rounding.steps(), aligned ? 1 : 0);
         return true;
+    }
+
+    /** What ended since may lie where the result goes: then each row must be read before the same row is written, or be elsewhere. */
+    private static boolean undisturbed(Rows read, Rows written, Tensor like) {
+        return read.equals(written) || read.end(like) <= written.address() || written.end(like) <= read.address();
     }
 
     private static boolean sameView(Tensor a, Tensor b) {

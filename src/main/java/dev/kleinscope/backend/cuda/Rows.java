@@ -53,6 +53,13 @@ record Rows(long address, long batchStride, long rowStride) {
         return address % ALIGNMENT_BYTES == 0 && batchStride % step == 0 && rowStride % step == 0;
     }
 
+    /** Where the last row of bf16 ends, for as many as {@code like} has. */
+    long end(Tensor like) {
+        long tokens = RowOperations.tokens(like);
+        long batch = like.rows() / Math.max(1, tokens);
+        return address + Short.BYTES * ((batch - 1) * batchStride + (tokens - 1) * rowStride + like.dim(-1));
+    }
+
     void write(MemorySegment target) {
         target.set(ValueLayout.JAVA_LONG, 0, address);
         target.set(ValueLayout.JAVA_LONG, 8, batchStride);
