@@ -156,7 +156,7 @@ final class RowOperations {
     }
 
     /** What ended since may lie where the result goes: then each row must be read before the same row is written, or be elsewhere. */
-    private static boolean undisturbed(Rows read, Rows written, Tensor like) {
+    static boolean undisturbed(Rows read, Rows written, Tensor like) {
         return read.equals(written) || read.end(like) <= written.address() || written.end(like) <= read.address();
     }
 
