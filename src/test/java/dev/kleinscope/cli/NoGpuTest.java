@@ -86,6 +86,16 @@ class NoGpuTest {
     }
 
     @Test
+    void autoTakesTheHostWhereTheGpuHasNoMemoryToBegin() {
+        driverAndToolkit(1 << 20);
+        FakeLibraries.cudnn(libraries);
+        Outcome outcome = kleinscope("encode", "-p", "red", "--max-tokens", "16", "-o", libraries.resolve("red.safetensors").toString());
+        assertEquals(ExitCodes.OK, outcome.status(), outcome.toString());
+        assertTrue(outcome.err().contains("backend cpu: "), outcome.err());
+        assertTrue(outcome.err().contains("not on the GPU: ") && outcome.err().contains("of memory on Pretend GPU"), outcome.err());
+    }
+
+    @Test
     void withoutCudnnTheOptionAndF32GetAsFarAsTheGpusMemory() {
         driverAndToolkit(1 << 20);
         refused(validate("--backend", "cuda", "--precision", "bf16", "--no-cudnn"), "of memory on Pretend GPU");
