@@ -3,6 +3,7 @@ package dev.kleinscope.probe;
 import dev.kleinscope.tensor.Tensor;
 import java.util.Set;
 import java.util.function.BiConsumer;
+import java.util.function.Predicate;
 import java.util.function.Supplier;
 
 /** What a model reports its activations to during one forward. */
@@ -35,36 +36,26 @@ public interface Probes {
 
     /** Passes on what is in {@code wanted}. */
     static Probes to(Set<String> wanted, BiConsumer<String, Tensor> report) {
-        return new Probes() {
-            @Override
-            public boolean wants(String point) {
-                return wanted.contains(point);
-            }
-
-            @Override
-            public Tensor at(String point, Tensor tensor) {
-                Tensor named = tensor.named(point);
-                if (wanted.contains(point)) {
-                    report.accept(point, named);
-                }
-                return named;
-            }
-        };
+        return relay(wanted::contains, report);
     }
 
     /** Reports to an observer as one pass of one step. */
     static Probes of(Observer observer, int step, Pass pass) {
+        return relay(observer::wants, (point, tensor) -> observer.saw(step, pass, point, tensor));
+    }
+
+    private static Probes relay(Predicate<String> wanted, BiConsumer<String, Tensor> report) {
         return new Probes() {
             @Override
             public boolean wants(String point) {
-                return observer.wants(point);
+                return wanted.test(point);
             }
 
             @Override
             public Tensor at(String point, Tensor tensor) {
                 Tensor named = tensor.named(point);
-                if (observer.wants(point)) {
-                    observer.saw(step, pass, point, named);
+                if (wanted.test(point)) {
+                    report.accept(point, named);
                 }
                 return named;
             }
