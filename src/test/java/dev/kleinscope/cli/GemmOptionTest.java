@@ -1,24 +1,31 @@
 package dev.kleinscope.cli;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.kleinscope.Reference;
 import dev.kleinscope.bindings.onednn.OneDnnLibrary;
+import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.ObjectMapper;
 
 class GemmOptionTest {
+
+    @TempDir
+    private Path folder;
 
     private final StringWriter out = new StringWriter();
     private final StringWriter err = new StringWriter();
@@ -59,6 +66,18 @@ class GemmOptionTest {
     void unaskedItIsOneDnnWhereThatCanBeUsed() {
         assertEquals(ExitCodes.OK, validate(Reference.FOLDER.resolve("dit-single"), "dit-single", "--backend", "cpu", "--json"), out + "\n" + err);
         assertEquals(OneDnnLibrary.isAvailable() ? "onednn" : "java", new ObjectMapper().readTree(out.toString()).path("gemm").asString());
+    }
+
+    @Test
+    void aPictureIsDrawnAgainByWhatDrewIt() throws IOException {
+        Path first = folder.resolve("first.png");
+        Path again = folder.resolve("again.png");
+        assertEquals(ExitCodes.OK, Main.run(new PrintWriter(out, true), new PrintWriter(err, true), "generate", "-p", "a cube", "--size", "32x32",
+                "--steps", "1", "--max-tokens", "32", "--backend", "cpu", "--gemm", "java", "-o", first.toString()), err.toString());
+        assertEquals(ExitCodes.OK, Main.run(new PrintWriter(out, true), new PrintWriter(err, true), "generate", "--from-metadata", first.toString(),
+                "-o", again.toString()), err.toString());
+        assertEquals("java", PictureRecord.read(again).gemm());
+        assertArrayEquals(Files.readAllBytes(first), Files.readAllBytes(again));
     }
 
     @Test
