@@ -1,12 +1,14 @@
 package dev.kleinscope.cli;
 
 import dev.kleinscope.backend.cpu.CpuOps;
+import dev.kleinscope.backend.cpu.Gemm;
 import dev.kleinscope.backend.cuda.CudaOps;
 import dev.kleinscope.backend.cuda.CudaUnavailableException;
 import dev.kleinscope.backend.cuda.Precision;
 import dev.kleinscope.backend.cuda.Rounding;
 import dev.kleinscope.backend.reference.ReferenceOps;
 import dev.kleinscope.bindings.cuda.NativeLibs;
+import dev.kleinscope.bindings.onednn.OneDnnLibrary;
 import dev.kleinscope.ops.Ops;
 import java.util.Arrays;
 import java.util.Locale;
@@ -48,6 +50,10 @@ final class BackendOptions {
             + "timestep: ${COMPLETION-CANDIDATES}. For comparing with such a run; needs bf16 on a GPU.")
     private Compat compat;
 
+    @Option(names = "--gemm", paramLabel = "G", description = "What multiplies matrices on the cpu backend: ${COMPLETION-CANDIDATES}. "
+            + "Default: onednn where it can be used, as doctor tells, else java.")
+    private Gemm gemm;
+
     private Backend used;
     private String whyNoGpu;
     private Precision arithmetic = Precision.F32;
@@ -77,6 +83,10 @@ final class BackendOptions {
             throw new UserInputException("--compat " + compat + " needs --backend cuda, but " + used + " was "
                     + (backend == Backend.AUTO ? "found: " + whyNoGpu : "chosen"));
         }
+        if (gemm != null && used != Backend.CPU) {
+            throw new UserInputException("--gemm " + gemm + " needs --backend cpu, but " + used + " was "
+                    + (backend == Backend.AUTO ? "found" : "chosen"));
+        }
         if (compat != null && precision == Precision.F32) {
             throw new UserInputException("--compat " + compat + " is about rounding to bf16, but f32 was chosen: add --precision bf16");
         }
@@ -96,8 +106,19 @@ final class BackendOptions {
         }
         return switch (used) {
             case REFERENCE -> new ReferenceOps();
-            default -> new CpuOps();
+            default -> openCpu();
         };
+    }
+
+    private Ops openCpu() {
+        if (gemm == Gemm.ONEDNN && !OneDnnLibrary.isAvailable()) {
+            throw new UnavailableException("--gemm onednn cannot be used here: " + OneDnnLibrary.whyNot()
+                    + "; --gemm java computes the same more slowly");
+        }
+        if (gemm == null) {
+            gemm = OneDnnLibrary.isAvailable() ? Gemm.ONEDNN : Gemm.JAVA;
+        }
+        return new CpuOps(gemm);
     }
 
     /** What the run computes on, for people: also that a machine's GPU is left idle, and why. */
@@ -106,10 +127,18 @@ final class BackendOptions {
     }
 
     /** Takes up what an image's metadata recorded, unless the user chose. */
-    void restore(String recorded, String recordedCompat) {
+    void restore(String recorded, String recordedCompat, String recordedGemm) {
         if (compat == null && recordedCompat != null) {
             compat = Arrays.stream(Compat.values()).filter(known -> known.toString().equals(recordedCompat)).findFirst()
                     .orElseThrow(() -> new UserInputException("the image was drawn with --compat " + recordedCompat
+                            + ", which this version does not know"));
+        }
+        boolean same = backend == Backend.AUTO || backend.toString().equals(recorded);
+        if (gemm == null && same && recorded.equals("cpu")) {
+            // what records none was drawn when there was no other
+            String name = recordedGemm == null ? Gemm.JAVA.toString() : recordedGemm;
+            gemm = Arrays.stream(Gemm.values()).filter(known -> known.toString().equals(name)).findFirst()
+                    .orElseThrow(() -> new UserInputException("the image was drawn with --gemm " + name
                             + ", which this version does not know"));
         }
         if (backend == Backend.AUTO) {
@@ -126,6 +155,11 @@ final class BackendOptions {
     /** Whose rounding was asked for, or null. */
     String compat() {
         return compat == null ? null : compat.toString();
+    }
+
+    /** What multiplies matrices on the cpu backend; null on another. */
+    String gemm() {
+        return used == Backend.CPU ? gemm.toString() : null;
     }
 
     /** The arithmetic of the one that was opened. */

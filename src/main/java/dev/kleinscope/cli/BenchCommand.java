@@ -290,6 +290,9 @@ final class BenchCommand implements Callable<Integer> {
             json.put("backend", backend.name());
             json.put("device", describe);
             json.put("precision", backend.precision());
+            if (backend.gemm() != null) {
+                json.put("gemm", backend.gemm());
+            }
             if (backend.compat() != null) {
                 json.put("compat", backend.compat());
             }

@@ -39,14 +39,16 @@ final class DoctorCommand implements Callable<Integer> {
         row(console, "vectors", doctor.vectorBits() + " bits");
         row(console, "memory", memory(doctor.memory()));
         row(console, "tokenizers", (doctor.tokenizers().loads() ? "" : "unusable: ") + doctor.tokenizers().detail());
-        for (NativeProbe.Library library : doctor.libraries()) {
-            row(console, library.name(),
-                    library.found() ? library.version() + ", " + library.detail() : library.detail());
-        }
+        library(console, doctor.oneDnn());
+        doctor.libraries().forEach(library -> library(console, library));
         row(console, "GPU", gpu(doctor.gpu()));
         row(console, "cache", doctor.cache().folder() + (doctor.cache().writable() ? "" : " (cannot be written)"));
         row(console, "model", "by default the bundled miniature, " + ModelOptions.bundled());
         row(console, "backend", "auto uses " + doctor.backend());
+    }
+
+    private static void library(Console console, NativeProbe.Library library) {
+        row(console, library.name(), library.found() ? library.version() + ", " + library.detail() : library.detail());
     }
 
     private static void row(Console console, String name, String value) {

@@ -90,6 +90,9 @@ final class DrawingOptions {
         parameters.put("backend", klein.backend());
         parameters.put("backend_name", backend.name());
         parameters.put("precision", backend.precision());
+        if (backend.gemm() != null) {
+            parameters.put("gemm", backend.gemm());
+        }
         if (backend.compat() != null) {
             parameters.put("compat", backend.compat());
         }
@@ -111,7 +114,7 @@ final class DrawingOptions {
         } else {
             noise.restoreLatents(java.nio.file.Path.of(recorded.latents()));
         }
-        backend.restore(recorded.backend(), recorded.compat());
+        backend.restore(recorded.backend(), recorded.compat(), recorded.gemm());
         if (!model.given()) {
             model.restore(recorded.model());
         }

@@ -5,6 +5,7 @@ import dev.kleinscope.bindings.cuda.cublaslt.CublasLt;
 import dev.kleinscope.bindings.cuda.cudnn.Cudnn;
 import dev.kleinscope.bindings.cuda.driver.CudaDriver;
 import dev.kleinscope.bindings.cuda.nvrtc.Nvrtc;
+import dev.kleinscope.bindings.onednn.OneDnnLibrary;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -14,7 +15,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Looks which CUDA libraries and GPUs are there, without making a context or holding memory on a device. */
+/** Looks which native libraries and GPUs are there, without making a context or holding memory on a device. */
 final class NativeProbe {
 
     /** A library that may be absent: where it was found and its version, or why not. */
@@ -37,6 +38,13 @@ final class NativeProbe {
                 library("cuBLASLt", "cublaslt", _ -> threeParts(CublasLt.cublasLtGetVersion())),
                 library("cuDNN", "cudnn", _ -> threeParts(Cudnn.cudnnGetVersion())),
                 library("NVRTC", "nvrtc", NativeProbe::nvrtcVersion));
+    }
+
+    /** What multiplies matrices on the CPU, with the instructions that it uses here. */
+    static Library oneDnn() {
+        return OneDnnLibrary.isAvailable()
+                ? new Library("oneDNN", true, OneDnnLibrary.version() + " (" + OneDnnLibrary.isa() + ")", OneDnnLibrary.file().toString())
+                : new Library("oneDNN", false, "", "not used: " + OneDnnLibrary.whyNot());
     }
 
     static Gpus gpus() {

@@ -200,6 +200,9 @@ final class ValidateCommand implements Callable<Integer> {
             json.put("model", model.name());
             json.put("backend", backend.name());
             json.put("precision", precision.toString());
+            if (backend.gemm() != null) {
+                json.put("gemm", backend.gemm());
+            }
             if (backend.compat() != null) {
                 json.put("compat", backend.compat());
             }

@@ -16,11 +16,11 @@ final class Convolution {
     private Convolution() {
     }
 
-    static void run(Workers workers, Tensor x, Conv2d layer, Tensor out) {
+    static void run(Workers workers, Products products, Tensor x, Conv2d layer, Tensor out) {
         Tensor weight = layer.weight();
         Linear flat = new Linear(weight.reshape(weight.dim(0), weight.dim(1) * weight.dim(2) * weight.dim(3)), layer.bias());
         if (layer.pointwise()) {
-            LinearKernel.run(workers, x, flat, out);
+            products.linear(x, flat, out);
         } else {
             LinearKernel.run(workers, new Windows(x, layer, out), flat, out);
         }

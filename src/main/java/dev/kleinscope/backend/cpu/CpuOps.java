@@ -19,7 +19,8 @@ import dev.kleinscope.tensor.Tensor;
  * Operations on all cores through the Vector API, in f32.
  *
  * <p>Weights are used where they lie and widened on the way. A result's bits depend on its inputs alone: not on the
- * number of threads, nor on how many rows are computed together. Called by one thread at a time; if that thread is
+ * number of threads, nor on how many rows are computed together; but with oneDNN's products they may depend on both, and on
+ * the machine. Called by one thread at a time; if that thread is
  * interrupted, the operation under way ends with {@link dev.kleinscope.ops.RunInterruptedException}.
  */
 public final class CpuOps implements Ops {
@@ -29,20 +30,42 @@ public final class CpuOps implements Ops {
 
     private final HostFrames frames = new HostFrames("cpu");
     private final Workers workers;
+    private final Products products;
 
     public CpuOps() {
-        this(Runtime.getRuntime().availableProcessors());
+        this(Gemm.JAVA);
+    }
+
+    /** @throws dev.kleinscope.bindings.onednn.OneDnnLibrary.Unavailable if oneDNN is asked for and cannot be used here */
+    public CpuOps(Gemm gemm) {
+        this(Runtime.getRuntime().availableProcessors(), gemm);
     }
 
     /** @param threads at least one, the caller included */
     public CpuOps(int threads) {
+        this(threads, Gemm.JAVA);
+    }
+
+    /**
+     * @param threads at least one, the caller included
+     * @throws dev.kleinscope.bindings.onednn.OneDnnLibrary.Unavailable if oneDNN is asked for and cannot be used here
+     */
+    public CpuOps(int threads, Gemm gemm) {
         workers = new Workers(threads);
+        Products ours = new JavaProducts(workers);
+        try {
+            products = gemm == Gemm.ONEDNN ? new OneDnnProducts(ours, threads) : ours;
+        } catch (RuntimeException | Error e) {
+            workers.close();
+            throw e;
+        }
     }
 
     @Override
     public String describe() {
         return "cpu: " + workers.threads() + (workers.threads() == 1 ? " thread, " : " threads, ") + Lanes.BITS
-                + "-bit vectors, Java " + Runtime.version().feature();
+                + "-bit vectors, Java " + Runtime.version().feature()
+                + (products.describe().isEmpty() ? "" : ", products by " + products.describe());
     }
 
     /** Native memory held for activations, in bytes. */
@@ -80,7 +103,7 @@ public final class CpuOps implements Ops {
     public void linear(Tensor x, Linear layer, Tensor out) {
         HostRows.requireF32("linear", x, out);
         OpShapes.linear(x, layer, out);
-        LinearKernel.run(workers, x, layer, out);
+        products.linear(x, layer, out);
     }
 
     @Override
@@ -194,7 +217,7 @@ public final class CpuOps implements Ops {
     public void conv2d(Tensor x, Conv2d layer, Tensor out) {
         HostRows.requireF32("conv2d", x, out);
         OpShapes.conv2d(x, layer, out);
-        Convolution.run(workers, x, layer, out);
+        Convolution.run(workers, products, x, layer, out);
     }
 
     /** In place, since pictures are large. */
@@ -257,6 +280,7 @@ public final class CpuOps implements Ops {
     /** Ends the threads and every tensor this backend allocated. */
     @Override
     public void close() {
+        products.close();
         workers.close();
         frames.close();
     }

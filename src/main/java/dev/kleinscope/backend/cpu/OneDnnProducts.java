@@ -1,0 +1,186 @@
+package dev.kleinscope.backend.cpu;
+
+import dev.kleinscope.bindings.onednn.OneDnn;
+import dev.kleinscope.bindings.onednn.OneDnnLibrary;
+import dev.kleinscope.ops.HostRows;
+import dev.kleinscope.ops.Linear;
+import dev.kleinscope.ops.RunInterruptedException;
+import dev.kleinscope.tensor.DType;
+import dev.kleinscope.tensor.Tensor;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.ref.Reference;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * Products by oneDNN: f32 activations on weights as they lie, in f32, BF16 or F16, with sums in f32. What it has no implementation for
+ * goes to our own kernel.
+ *
+ * <p>The programs of the shapes used last are kept, as is memory for scratch and bias, so that a repeated step allocates none.
+ */
+final class OneDnnProducts implements Products {
+
+    private static final int KEPT = 256;
+    private static final long ALIGNMENT = 64;
+
+    private final Products fallback;
+    private final int threads;
+    private final Arena arena = Arena.ofShared();
+    private final MemorySegment engine;
+    private final MemorySegment stream;
+    private final Buffer scratch = new Buffer();
+    private final Buffer bias = new Buffer();
+    private final Map<OneDnnProduct.Key, Optional<OneDnnProduct>> programs = new LinkedHashMap<>(16, 0.75f, true) {
+
+        private static final long serialVersionUID = 1L;
+
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<OneDnnProduct.Key, Optional<OneDnnProduct>> eldest) {
+            if (size() <= KEPT) {
+                return false;
+            }
+            eldest.getValue().ifPresent(OneDnnProduct::close);
+            return true;
+        }
+    };
+    private float[] biasValues = new float[0];
+    private boolean closed;
+
+    /**
+     * @param fallback for what oneDNN does not do
+     * @throws OneDnnLibrary.Unavailable if it cannot be used here
+     */
+    OneDnnProducts(Products fallback, int threads) {
+        this.fallback = fallback;
+        this.threads = threads;
+        OneDnnLibrary.setThreads(threads);
+        MemorySegment handle = arena.allocate(ValueLayout.ADDRESS);
+        OneDnnProduct.check("dnnl_engine_create", OneDnn.dnnl_engine_create(handle, OneDnn.dnnl_cpu(), 0), "the CPU");
+        engine = handle.get(ValueLayout.ADDRESS, 0);
+        OneDnnProduct.check("dnnl_stream_create", OneDnn.dnnl_stream_create(handle, engine, OneDnn.dnnl_stream_default_flags()), "the CPU");
+        stream = handle.get(ValueLayout.ADDRESS, 0);
+    }
+
+    @Override
+    public String describe() {
+        return "oneDNN " + OneDnnLibrary.version() + " (" + OneDnnLibrary.isa() + ")";
+    }
+
+    @Override
+    public void linear(Tensor x, Linear layer, Tensor out) {
+        if (closed) {
+            throw new IllegalStateException("the cpu backend is closed");
+        }
+        if (Thread.currentThread().isInterrupted()) {
+            throw new RunInterruptedException("interrupted before a product");
+        }
+        long rows = x.rows();
+        if (rows == 0 || layer.out() == 0) {
+            return;
+        }
+        if (!suits(layer.weight())) {
+            fallback.linear(x, layer, out);
+            return;
+        }
+        // of the calling thread, which need not be the one that called last
+        OneDnnLibrary.setThreads(threads);
+        RowRuns from = RowRuns.of(x);
+        RowRuns to = RowRuns.of(out);
+        long run = greatestCommonDivisor(from.length(), to.length());
+        OneDnnProduct program = program(run, from, layer, to);
+        if (program == null) {
+            fallback.linear(x, layer, out);
+            return;
+        }
+        Tensor weight = layer.weight();
+        MemorySegment weights = slice(weight, weight.offset(), layer.out(), weight.stride(0));
+        MemorySegment added = layer.bias() == null ? null : widen(layer.bias());
+        MemorySegment spare = scratch.atLeast(program.scratchBytes());
+        for (long row = 0; row < rows; row += run) {
+            program.run(stream, slice(x, x.rowOffset(row), run, from.stride()), weights,
+                    slice(out, out.rowOffset(row), run, to.stride()), spare, added);
+        }
+        Reference.reachabilityFence(x);
+        Reference.reachabilityFence(layer);
+        Reference.reachabilityFence(out);
+    }
+
+    private static boolean suits(Tensor weight) {
+        DType type = weight.dtype();
+        return weight.dim(1) > 0 && (weight.dim(1) == 1 || weight.stride(1) == 1) && HostRows.segment(weight).isNative()
+                && (type == DType.F32 || type == DType.BF16 || type == DType.F16);
+    }
+
+    private OneDnnProduct program(long run, RowRuns from, Linear layer, RowRuns to) {
+        // of one row alone the distance to the next says nothing
+        OneDnnProduct.Key key = new OneDnnProduct.Key(run, layer.in(), layer.out(), run == 1 ? layer.in() : from.stride(),
+                layer.out() == 1 ? layer.in() : layer.weight().stride(0), run == 1 ? layer.out() : to.stride(), layer.weight().dtype(),
+                layer.bias() != null);
+        Optional<OneDnnProduct> known = programs.get(key);
+        if (known == null) {
+            known = Optional.ofNullable(OneDnnProduct.create(key, engine));
+            programs.put(key, known);
+        }
+        return known.orElse(null);
+    }
+
+    private static long greatestCommonDivisor(long a, long b) {
+        return b == 0 ? a : greatestCommonDivisor(b, a % b);
+    }
+
+    /** The memory of some rows and no more, which oneDNN could not tell. */
+    private static MemorySegment slice(Tensor tensor, long offset, long rows, long stride) {
+        long bytes = tensor.dtype().bits() / Byte.SIZE;
+        return HostRows.segment(tensor).asSlice(offset * bytes, ((rows - 1) * stride + tensor.dim(-1)) * bytes);
+    }
+
+    private MemorySegment widen(Tensor values) {
+        int count = Math.toIntExact(values.dim(-1));
+        if (biasValues.length < count) {
+            biasValues = new float[count];
+        }
+        values.storage().read(values.dtype(), values.rowOffset(0), count, biasValues, 0);
+        MemorySegment to = bias.atLeast((long) count * Float.BYTES);
+        MemorySegment.copy(biasValues, 0, to, ValueLayout.JAVA_FLOAT, 0, count);
+        return to;
+    }
+
+    /** Memory that grows to the largest size asked for. */
+    private static final class Buffer implements AutoCloseable {
+
+        private Arena owner = Arena.ofShared();
+        private MemorySegment memory = owner.allocate(ALIGNMENT, ALIGNMENT);
+
+        MemorySegment atLeast(long bytes) {
+            if (memory.byteSize() < bytes) {
+                Arena larger = Arena.ofShared();
+                memory = larger.allocate(bytes, ALIGNMENT);
+                owner.close();
+                owner = larger;
+            }
+            return memory;
+        }
+
+        @Override
+        public void close() {
+            owner.close();
+        }
+    }
+
+    @Override
+    public void close() {
+        if (!closed) {
+            closed = true;
+            programs.values().forEach(program -> program.ifPresent(OneDnnProduct::close));
+            programs.clear();
+            OneDnn.dnnl_stream_destroy(stream);
+            OneDnn.dnnl_engine_destroy(engine);
+            scratch.close();
+            bias.close();
+            arena.close();
+        }
+    }
+}
