@@ -10,6 +10,7 @@ import dev.kleinscope.backend.reference.ReferenceOps;
 import dev.kleinscope.bindings.cuda.NativeLibs;
 import dev.kleinscope.bindings.onednn.OneDnnLibrary;
 import dev.kleinscope.ops.Ops;
+import dev.kleinscope.tensor.DType;
 import java.util.Arrays;
 import java.util.Locale;
 import picocli.CommandLine.Option;
@@ -54,11 +55,16 @@ final class BackendOptions {
             + "Default: onednn where it can be used, as doctor tells, else java.")
     private Gemm gemm;
 
+    @Option(names = "--precision", paramLabel = "P", description = "Arithmetic: ${COMPLETION-CANDIDATES}. On the cpu backend bf16 is that of "
+            + "linear layers on tokens whose weights are in BF16; all else is f32. Default: bf16 where the backend has it, as doctor "
+            + "tells, else f32; validate and the original protocols take f32.")
+    private Precision precision;
+
     private Backend used;
     private String whyNoGpu;
     private Precision arithmetic = Precision.F32;
 
-    /** Opens it, in bf16 on a GPU; the caller closes it. @throws UnavailableException if it is not to be had here */
+    /** Opens it, in bf16 where that is to be had, unless told; the caller closes it. @throws UnavailableException as the other */
     Ops open() {
         return open(null);
     }
@@ -66,18 +72,19 @@ final class BackendOptions {
     /**
      * Opens it; the caller closes it.
      *
-     * @param precision arithmetic, or null for the backend's own
-     * @throws UnavailableException if the backend is not to be had here, with the reason
+     * @param unasked arithmetic where the user chose none, or null for the backend's own
+     * @throws UnavailableException if the backend or the arithmetic is not to be had here, with the reason
      */
-    Ops open(Precision precision) {
+    Ops open(Precision unasked) {
+        Precision wanted = precision != null ? precision : unasked;
         used = backend;
+        arithmetic = Precision.F32;
         if (backend == Backend.AUTO) {
-            whyNoGpu = CudaOps.unavailable(precision == null ? Precision.BF16 : precision, noCudnn);
+            whyNoGpu = CudaOps.unavailable(wanted == null ? Precision.BF16 : wanted, noCudnn);
             used = whyNoGpu == null ? Backend.CUDA : Backend.CPU;
         }
-        if (used != Backend.CUDA && precision == Precision.BF16) {
-            throw new UserInputException("--precision bf16 needs --backend cuda, but " + used + " was "
-                    + (backend == Backend.AUTO ? "found: " + whyNoGpu : "chosen"));
+        if (used == Backend.REFERENCE && wanted == Precision.BF16) {
+            throw new UserInputException("--precision bf16 needs --backend cuda or cpu, but reference was chosen");
         }
         if (compat != null && used != Backend.CUDA) {
             throw new UserInputException("--compat " + compat + " needs --backend cuda, but " + used + " was "
@@ -87,30 +94,29 @@ final class BackendOptions {
             throw new UserInputException("--gemm " + gemm + " needs --backend cpu, but " + used + " was "
                     + (backend == Backend.AUTO ? "found" : "chosen"));
         }
-        if (compat != null && precision == Precision.F32) {
+        if (compat != null && wanted == Precision.F32) {
             throw new UserInputException("--compat " + compat + " is about rounding to bf16, but f32 was chosen: add --precision bf16");
         }
         if (used == Backend.CUDA) {
-            arithmetic = precision == null ? Precision.BF16 : precision;
+            arithmetic = wanted == null ? Precision.BF16 : wanted;
             try {
                 return new CudaOps(arithmetic, noCudnn, compat == null ? Rounding.OURS : Rounding.DIFFUSERS);
             } catch (CudaUnavailableException e) {
-                if (backend != Backend.AUTO || precision == Precision.BF16 || compat != null) {
+                if (backend != Backend.AUTO || wanted == Precision.BF16 || compat != null) {
                     throw new UnavailableException((backend == Backend.AUTO ? "the GPU" : "--backend cuda") + " cannot be used here: "
                             + e.getMessage());
                 }
                 whyNoGpu = e.getMessage();
                 used = Backend.CPU;
-                arithmetic = Precision.F32;
             }
         }
         return switch (used) {
             case REFERENCE -> new ReferenceOps();
-            default -> openCpu();
+            default -> openCpu(wanted);
         };
     }
 
-    private Ops openCpu() {
+    private Ops openCpu(Precision wanted) {
         if (gemm == Gemm.ONEDNN && !OneDnnLibrary.isAvailable()) {
             throw new UnavailableException("--gemm onednn cannot be used here: " + OneDnnLibrary.whyNot()
                     + "; --gemm java computes the same more slowly");
@@ -118,7 +124,23 @@ final class BackendOptions {
         if (gemm == null) {
             gemm = OneDnnLibrary.isAvailable() ? Gemm.ONEDNN : Gemm.JAVA;
         }
-        return new CpuOps(gemm);
+        if (wanted == Precision.BF16) {
+            requireBf16();
+        }
+        arithmetic = wanted != null ? wanted : gemm == Gemm.ONEDNN && CpuOps.whyNoBf16() == null ? Precision.BF16 : Precision.F32;
+        return new CpuOps(Runtime.getRuntime().availableProcessors(), gemm, arithmetic == Precision.BF16 ? DType.BF16 : DType.F32);
+    }
+
+    private void requireBf16() {
+        if (gemm == Gemm.JAVA && OneDnnLibrary.isAvailable()) {
+            throw new UserInputException("--gemm java multiplies in f32: choose --precision f32, or --gemm onednn for bf16");
+        }
+        String whyNot = CpuOps.whyNoBf16();
+        if (whyNot != null) {
+            throw new UnavailableException("--precision bf16 cannot be used here: "
+                    + (backend == Backend.AUTO ? "not on a GPU, since " + whyNoGpu + "; and not on the CPU, since " : "") + whyNot
+                    + "; use --precision f32");
+        }
     }
 
     /** What the run computes on, for people: also that a machine's GPU is left idle, and why. */
@@ -127,7 +149,7 @@ final class BackendOptions {
     }
 
     /** Takes up what an image's metadata recorded, unless the user chose. */
-    void restore(String recorded, String recordedCompat, String recordedGemm) {
+    void restore(String recorded, String recordedCompat, String recordedGemm, String recordedPrecision) {
         if (compat == null && recordedCompat != null) {
             compat = Arrays.stream(Compat.values()).filter(known -> known.toString().equals(recordedCompat)).findFirst()
                     .orElseThrow(() -> new UserInputException("the image was drawn with --compat " + recordedCompat
@@ -139,6 +161,12 @@ final class BackendOptions {
             String name = recordedGemm == null ? Gemm.JAVA.toString() : recordedGemm;
             gemm = Arrays.stream(Gemm.values()).filter(known -> known.toString().equals(name)).findFirst()
                     .orElseThrow(() -> new UserInputException("the image was drawn with --gemm " + name
+                            + ", which this version does not know"));
+        }
+        if (precision == null && same) {
+            String name = recordedPrecision == null ? recorded.equals("cuda") ? "bf16" : "f32" : recordedPrecision;
+            precision = Arrays.stream(Precision.values()).filter(known -> known.toString().equals(name)).findFirst()
+                    .orElseThrow(() -> new UserInputException("the image was drawn with --precision " + name
                             + ", which this version does not know"));
         }
         if (backend == Backend.AUTO) {
