@@ -12,6 +12,7 @@ import dev.kleinscope.bindings.onednn.OneDnnLibrary;
 import dev.kleinscope.ops.Ops;
 import java.util.Arrays;
 import java.util.Locale;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Which backend a command runs on. */
@@ -54,6 +55,9 @@ final class BackendOptions {
             + "Default: onednn where it can be used, as doctor tells, else java.")
     private Gemm gemm;
 
+    @Mixin
+    private MemoryOptions memory;
+
     private Backend used;
     private String whyNoGpu;
     private Precision arithmetic = Precision.F32;
@@ -87,6 +91,10 @@ final class BackendOptions {
             throw new UserInputException("--gemm " + gemm + " needs --backend cpu, but " + used + " was "
                     + (backend == Backend.AUTO ? "found" : "chosen"));
         }
+        if (memory.given() != null && used != Backend.CPU) {
+            throw new UserInputException(memory.given() + " needs --backend cpu, but " + used + " was "
+                    + (backend == Backend.AUTO ? "found" : "chosen"));
+        }
         if (compat != null && precision == Precision.F32) {
             throw new UserInputException("--compat " + compat + " is about rounding to bf16, but f32 was chosen: add --precision bf16");
         }
@@ -118,7 +126,12 @@ final class BackendOptions {
         if (gemm == null) {
             gemm = OneDnnLibrary.isAvailable() ? Gemm.ONEDNN : Gemm.JAVA;
         }
-        return new CpuOps(gemm);
+        return memory.apply(new CpuOps(gemm));
+    }
+
+    /** Tells at the end of a run what its memory was short of. */
+    void noteReads(Console console) {
+        memory.noteReads(console);
     }
 
     /** What the run computes on, for people: also that a machine's GPU is left idle, and why. */

@@ -73,6 +73,7 @@ final class GenerateCommand implements Callable<Integer> {
                     console.result(out.toString());
                 }
             }
+            drawing.backend().noteReads(console);
         }
         return ExitCodes.OK;
     }

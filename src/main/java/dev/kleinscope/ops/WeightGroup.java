@@ -27,6 +27,20 @@ public interface WeightGroup extends AutoCloseable {
     /** Lets the backend give them back from here on, when memory is short. */
     void spare();
 
+    /** Tells that they are not used for a while: their pages may be dropped, and come back by themselves. */
+    default void rest() {
+    }
+
+    /**
+     * Tells what work with them will take.
+     *
+     * @param what the work, as messages name it
+     * @param activationBytes memory of its activations
+     * @throws MemoryShortageException if the memory that may be used cannot hold them; the message says how much is needed
+     */
+    default void reserve(String what, long activationBytes) {
+    }
+
     /** Gives them back. */
     @Override
     void close();
