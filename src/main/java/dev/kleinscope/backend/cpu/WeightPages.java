@@ -232,6 +232,7 @@ final class WeightPages implements AutoCloseable {
         private final String name;
         private final WeightCopies copies;
         private final List<MappedPiece> pieces = new ArrayList<>();
+        private final List<MemorySegment> small = new ArrayList<>();
         private boolean spare;
         private boolean closed;
 
@@ -241,7 +242,9 @@ final class WeightPages implements AutoCloseable {
         }
 
         void add(MemorySegment own) {
-            if (own.byteSize() >= LEAST_BYTES) {
+            if (own.byteSize() < LEAST_BYTES) {
+                small.add(own);
+            } else {
                 MappedPiece piece = new MappedPiece(this, own);
                 if (!pieces.isEmpty()) {
                     pieces.getLast().followedBy(piece);
@@ -291,6 +294,12 @@ final class WeightPages implements AutoCloseable {
                 }
                 piece.release();
             }
+            small.stream().filter(own -> own.scope().isAlive()).forEach(MemorySegment::unload);
+            trim();
+        }
+
+        /** What activations took goes too. */
+        private void trim() {
             if (Pages.available()) {
                 frames.unused(Pages::discard);
             }
@@ -301,9 +310,7 @@ final class WeightPages implements AutoCloseable {
             if (!memory.bounded()) {
                 return;
             }
-            if (Pages.available()) {
-                frames.unused(Pages::discard);
-            }
+            trim();
             long largest = pieces.stream().mapToLong(MappedPiece::size).max().orElse(0);
             long others = besideWeights();
             if (others + activationBytes + largest > memory.budgetBytes()) {
@@ -322,9 +329,7 @@ final class WeightPages implements AutoCloseable {
             spare = false;
             groups.remove(this);
             copies.close();
-            if (Pages.available()) {
-                frames.unused(Pages::discard);
-            }
+            trim();
         }
     }
 }
