@@ -27,7 +27,11 @@ public interface WeightGroup extends AutoCloseable {
     /** Lets the backend give them back from here on, when memory is short. */
     void spare();
 
-    /** Tells that they are not used for a while: their pages may be dropped, and come back by themselves. */
+    /** Tells that other work comes between: their pages may go where memory is bounded, and come back by themselves. */
+    default void pause() {
+    }
+
+    /** Tells that they may not be used again: their pages go, and come back by themselves if they are. */
     default void rest() {
     }
 

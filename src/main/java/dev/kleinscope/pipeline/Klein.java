@@ -95,6 +95,13 @@ public final class Klein implements AutoCloseable {
         }
     }
 
+    /** Tells that the last latents are drawn: a transformer whose pages are mapped leaves memory, and comes back if it is used again. */
+    public void restTransformer() {
+        if (ditWeights != null) {
+            ditWeights.rest();
+        }
+    }
+
     /** The transformer's configuration, without loading it. */
     public DitConfig ditConfig() {
         if (ditConfig == null) {
@@ -160,10 +167,10 @@ public final class Klein implements AutoCloseable {
         return vae;
     }
 
-    /** This model's pictures: decoding, and reference images. The transformer rests meanwhile. */
+    /** This model's pictures: decoding, and reference images. */
     public Pictures pictures() {
         if (ditWeights != null) {
-            ditWeights.rest();
+            ditWeights.pause();
         }
         return new Pictures(ops, vae(), Pictures.DEFAULT_BUDGET_BYTES);
     }

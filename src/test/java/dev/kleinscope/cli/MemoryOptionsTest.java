@@ -72,7 +72,7 @@ class MemoryOptionsTest {
     }
 
     @Test
-    void theTextEncodersPagesAreReleasedOnceItIsDroppedAndTheTransformersBeforeDecoding() throws IOException {
+    void theTextEncodersPagesAreReleasedOnceItIsDroppedAndTheTransformersOnceItRests() throws IOException {
         Path text = Reference.TINY_KLEIN.resolve("text_encoder/model.safetensors");
         Path transformer = Reference.TINY_KLEIN.resolve("transformer/diffusion_pytorch_model.safetensors");
         try (CpuOps ops = new CpuOps(2); Klein klein = new Klein(ModelFiles.resolve(Reference.TINY_KLEIN.toString()), ops)) {
@@ -82,7 +82,7 @@ class MemoryOptionsTest {
             assertTrue(MappedFiles.residentBytes(text) < Files.size(text) / 20, "left of the text encoder: " + MappedFiles.residentBytes(text));
             klein.dit();
             assertTrue(MappedFiles.residentBytes(transformer) > Files.size(transformer) / 20, "nothing of the transformer was read");
-            klein.pictures();
+            klein.restTransformer();
             assertTrue(MappedFiles.residentBytes(transformer) < Files.size(transformer) / 20,
                     "left of the transformer: " + MappedFiles.residentBytes(transformer));
             assertArrayEquals(embeds.values(), klein.encode(klein.tokenizer().prompt("a cube", 32)).values());

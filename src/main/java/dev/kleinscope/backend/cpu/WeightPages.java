@@ -286,6 +286,13 @@ final class WeightPages implements AutoCloseable {
         }
 
         @Override
+        public void pause() {
+            if (memory.bounded()) {
+                rest();
+            }
+        }
+
+        @Override
         public void rest() {
             for (MappedPiece piece : pieces) {
                 if (piece.resident()) {
