@@ -13,6 +13,7 @@ import dev.kleinscope.ops.Ops;
 import dev.kleinscope.tensor.DType;
 import java.util.Arrays;
 import java.util.Locale;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Which backend a command runs on. */
@@ -60,6 +61,9 @@ final class BackendOptions {
             + "tells, else f32; validate and the original protocols take f32.")
     private Precision precision;
 
+    @Mixin
+    private MemoryOptions memory;
+
     private Backend used;
     private String whyNoGpu;
     private Precision arithmetic = Precision.F32;
@@ -92,6 +96,10 @@ final class BackendOptions {
         }
         if (gemm != null && used != Backend.CPU) {
             throw new UserInputException("--gemm " + gemm + " needs --backend cpu, but " + used + " was "
+                    + (backend == Backend.AUTO ? "found" : "chosen"));
+        }
+        if (memory.given() != null && used != Backend.CPU) {
+            throw new UserInputException(memory.given() + " needs --backend cpu, but " + used + " was "
                     + (backend == Backend.AUTO ? "found" : "chosen"));
         }
         if (compat != null && wanted == Precision.F32) {
@@ -128,7 +136,8 @@ final class BackendOptions {
             requireBf16();
         }
         arithmetic = wanted != null ? wanted : gemm == Gemm.ONEDNN && CpuOps.whyNoBf16() == null ? Precision.BF16 : Precision.F32;
-        return new CpuOps(Runtime.getRuntime().availableProcessors(), gemm, arithmetic == Precision.BF16 ? DType.BF16 : DType.F32);
+        return memory.apply(new CpuOps(Runtime.getRuntime().availableProcessors(), gemm,
+                arithmetic == Precision.BF16 ? DType.BF16 : DType.F32));
     }
 
     private void requireBf16() {
@@ -141,6 +150,11 @@ final class BackendOptions {
                     + (backend == Backend.AUTO ? "not on a GPU, since " + whyNoGpu + "; and not on the CPU, since " : "") + whyNot
                     + "; use --precision f32");
         }
+    }
+
+    /** Tells at the end of a run what its memory was short of. */
+    void noteReads(Console console) {
+        memory.noteReads(console);
     }
 
     /** What the run computes on, for people: also that a machine's GPU is left idle, and why. */

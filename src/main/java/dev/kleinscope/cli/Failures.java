@@ -2,6 +2,7 @@ package dev.kleinscope.cli;
 
 import dev.kleinscope.backend.cuda.CudaException;
 import dev.kleinscope.backend.cuda.CudaUnavailableException;
+import dev.kleinscope.ops.MemoryShortageException;
 import dev.kleinscope.ops.RunInterruptedException;
 import dev.kleinscope.pipeline.ImageException;
 import dev.kleinscope.weights.ModelException;
@@ -49,6 +50,7 @@ record Failures(int exitCode, String message) {
             case CudaUnavailableException e -> new Failures(ExitCodes.UNAVAILABLE, e.getMessage());
             case CudaException e when e.outOfMemory() -> new Failures(ExitCodes.UNAVAILABLE, "the GPU's memory does not suffice: "
                     + e.getMessage() + "; end what else uses the GPU (nvidia-smi lists it), or choose a smaller --size or --backend cpu");
+            case MemoryShortageException e -> new Failures(ExitCodes.UNAVAILABLE, e.getMessage());
             case UnavailableException e -> new Failures(ExitCodes.UNAVAILABLE, e.getMessage());
             case NoSuchFileException e -> new Failures(ExitCodes.BAD_INPUT, e.getFile() + ": no such file or folder");
             case AccessDeniedException e -> new Failures(ExitCodes.BAD_INPUT, e.getFile() + ": permission denied");

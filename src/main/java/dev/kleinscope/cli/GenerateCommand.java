@@ -73,6 +73,7 @@ final class GenerateCommand implements Callable<Integer> {
                     console.result(out.toString());
                 }
             }
+            drawing.backend().noteReads(console);
         }
         return ExitCodes.OK;
     }
@@ -93,6 +94,7 @@ final class GenerateCommand implements Callable<Integer> {
         long drawn = seed == null ? 1 : seed;
         HostTensor start = drawing.noise().bySeed(klein, List.of(drawn), fallback).firstEntry().getValue();
         HostTensor latents = klein.denoise(denoising, start, cond, uncond, encoded, null, (step, x) -> progress.step("step " + (step + 1)));
+        klein.restTransformer();
         Image8 image = Image8.ofUnit(klein.pictures().decode(latents));
         progress.step("decoded");
 

@@ -111,6 +111,7 @@ final class InterpolateCommand implements Callable<Integer> {
             } else {
                 summary(result, console);
             }
+            drawing.backend().noteReads(console);
             return Boolean.TRUE.equals(result.cliff()) ? ExitCodes.FINDING : ExitCodes.OK;
         }
     }

@@ -105,7 +105,9 @@ final class NormsCommand implements Callable<Integer> {
             console.note("backend " + drawing.backend().describe(ops) + "; model " + drawing.model().name());
             Denoising denoising = drawing.denoising(klein, console, protocol == Protocol.ORIGINAL ? ORIGINAL_STEPS : null);
             NormsRun run = new NormsRun(klein, safe, extreme, denoising, drawing.maxTokens());
-            return protocol == Protocol.PAIRED ? paired(run, console) : original(run, console);
+            int exit = protocol == Protocol.PAIRED ? paired(run, console) : original(run, console);
+            drawing.backend().noteReads(console);
+            return exit;
         }
     }
 

@@ -8,9 +8,11 @@ import dev.kleinscope.ops.HostFrames;
 import dev.kleinscope.ops.HostKernels;
 import dev.kleinscope.ops.HostRows;
 import dev.kleinscope.ops.Linear;
+import dev.kleinscope.ops.MemoryShortageException;
 import dev.kleinscope.ops.OpShapes;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.ops.Rope;
+import dev.kleinscope.ops.WeightGroup;
 import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
@@ -34,6 +36,7 @@ public final class CpuOps implements Ops {
     private final HostFrames frames = new HostFrames("cpu");
     private final Workers workers;
     private final Products products;
+    private WeightPages weights;
 
     public CpuOps() {
         this(Gemm.JAVA);
@@ -78,6 +81,31 @@ public final class CpuOps implements Ops {
             workers.close();
             throw e;
         }
+        weights = new WeightPages(workers, frames, Residency.ofProcess(), CpuMemory.MAPPED);
+    }
+
+    /**
+     * Chooses how memory is used, before the first model is made. Changes no bit of a result, but for pictures that are decoded in
+     * tiles for want of memory.
+     *
+     * @return this
+     * @throws dev.kleinscope.ops.MemoryShortageException if a budget is set where the system does not tell what the process takes
+     */
+    public CpuOps using(CpuMemory memory) {
+        if (memory.bounded() && !Residency.available()) {
+            throw new MemoryShortageException("this system does not tell how much memory a process takes; leave out --memory-budget");
+        }
+        return using(memory, Residency.ofProcess());
+    }
+
+    CpuOps using(CpuMemory memory, Residency residency) {
+        weights = new WeightPages(workers, frames, residency, memory);
+        return this;
+    }
+
+    /** Bytes of the weights that models were made with so far. */
+    public long weightBytes() {
+        return weights.bytes();
     }
 
     private static Products products(int threads, Gemm gemm, DType precision, Workers workers, HostFrames frames) {
@@ -123,6 +151,7 @@ public final class CpuOps implements Ops {
 
     @Override
     public Tensor alloc(Shape shape) {
+        weights.admit(DType.F32.bytes(shape.elements()));
         return frames.alloc(shape);
     }
 
@@ -133,14 +162,24 @@ public final class CpuOps implements Ops {
 
     @Override
     public Tensor weight(Tensor mapped) {
-        HostRows.segment(mapped);
-        return mapped;
+        return weights.weight(mapped);
+    }
+
+    @Override
+    public WeightGroup weightGroup(String name, long mostElements, Runnable load) {
+        return weights.load(name, mostElements, load);
+    }
+
+    @Override
+    public long freeBytes() {
+        return weights.freeBytes();
     }
 
     @Override
     public void linear(Tensor x, Linear layer, Tensor out) {
         HostRows.requireF32("linear", x, out);
         OpShapes.linear(x, layer, out);
+        weights.use(layer);
         products.linear(x, layer, out);
     }
 
@@ -255,7 +294,9 @@ public final class CpuOps implements Ops {
 
     @Override
     public Tensor convWeight(Tensor mapped) {
-        return HostKernels.channelsLast(mapped, frames);
+        Tensor kernel = HostKernels.channelsLast(mapped, frames);
+        weights.converted(mapped);
+        return kernel;
     }
 
     @Override
@@ -325,6 +366,7 @@ public final class CpuOps implements Ops {
     /** Ends the threads and every tensor this backend allocated. */
     @Override
     public void close() {
+        weights.close();
         products.close();
         workers.close();
         frames.close();
