@@ -174,6 +174,60 @@ public abstract class OpsContract {
         assertEquals(out.toHost().values().length, x.toHost().values().length);
     }
 
+    @Test
+    void aFreedTensorSaysWhatFreedItAlsoWhenItsMemoryServesAnother() {
+        Tensor ended;
+        try (Frame _ = ops.frame()) {
+            ended = ops.input(normal(1, 3, 16)).named("ended");
+            assertTrue(ended.toString().startsWith("ended f32[1, 3, 16] "), ended.toString());
+        }
+        Tensor next = ops.input(normal(1, 3, 16));
+        for (Runnable look : new Runnable[] {ended::toHost, () -> ended.row(0), ended::stats, ended::histogram}) {
+            String message = assertThrows(IllegalStateException.class, look::run).getMessage();
+            assertTrue(message.startsWith("ended[1, 3, 16] used after frame "), message);
+        }
+        assertTrue(ended.toString().contains("(freed by frame "), ended.toString());
+        assertEquals(3, next.stats().topTokens().size());
+    }
+
+    @Test
+    void lookingAtResultsBetweenOperationsChangesNoBit() {
+        HostTensor x = normal(2, 35, 256);
+        HostTensor y = normal(2, 35, 256);
+        HostTensor vector = normal(2, 256);
+        List<float[]> results = new ArrayList<>();
+        for (boolean look : new boolean[] {false, true}) {
+            try (Frame _ = ops.frame()) {
+                Tensor before = copied(x);
+                Tensor update = copied(y);
+                Tensor gate = ops.input(vector);
+                Tensor mid = ops.alloc(before.shape());
+                ops.gatedResidual(before, gate, update, mid);
+                if (look) {
+                    assertTrue(mid.toString().contains("|x|="), mid.toString());
+                    assertEquals(mid.toHost().norm(), mid.stats().norm(), 1e-9 * mid.stats().norm());
+                    assertEquals(256, mid.slice(1, 3, 9).row(11).values().length);
+                }
+                Tensor h = ops.alloc(before.shape());
+                ops.layerNormModulate(mid, gate, gate, 1e-6, h);
+                if (look) {
+                    assertEquals(2 * 35 * 256, Arrays.stream(h.histogram().counts()).sum());
+                }
+                results.add(h.toHost().values());
+                results.add(mid.toHost().values());
+            }
+        }
+        assertArrayEquals(results.get(0), results.get(2), "normalised");
+        assertArrayEquals(results.get(1), results.get(3), "residual");
+    }
+
+    /** Of the type that the backend computes in. */
+    private Tensor copied(HostTensor values) {
+        Tensor out = ops.alloc(values.shape());
+        ops.copy(ops.input(values), out);
+        return out;
+    }
+
     private void linear(int tokens, int in, int out, DType type, boolean biased) {
         Linear layer = new Linear(weight(type, out, in), biased ? weight(type, out) : null);
         String label = "linear " + tokens + " x " + in + " to " + out + " " + type;
