@@ -71,6 +71,13 @@ public final class Readings implements AutoCloseable {
         }
     }
 
+    /** {@link Ops#attentionShares}: a row for each query of each head. */
+    public Reading attentionShares(Tensor q, Tensor k, long heads, int[] groups, int count) {
+        try (Frame _ = ops.frame()) {
+            return take(ops.attentionShares(q, k, heads, groups, count));
+        }
+    }
+
     private Reading take(Tensor result) {
         long bytes = DType.F32.bytes(result.shape().elements());
         while (buffer < buffers.size() && buffers.get(buffer).segment().byteSize() - used < bytes) {

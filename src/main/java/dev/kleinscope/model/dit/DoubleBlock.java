@@ -19,6 +19,8 @@ final class DoubleBlock {
 
     private final Side img;
     private final Side txt;
+    private final String qPoint;
+    private final String kPoint;
     private final long heads;
     private final long hidden;
 
@@ -27,6 +29,8 @@ final class DoubleBlock {
         hidden = config.hidden();
         img = new Side(weights, ops, DitPoints.Side.img(name), config);
         txt = new Side(weights, ops, DitPoints.Side.txt(name), config);
+        qPoint = DitPoints.q(name);
+        kPoint = DitPoints.k(name);
     }
 
     /** @return the streams after this block, in the caller's frame */
@@ -41,7 +45,9 @@ final class DoubleBlock {
             txt.project(ops, x.txt(), modTxt, rope.tokens(0, txtTokens), qkv.txt(), q.txt(), k.txt(), probes);
             Tensor v = qkv.joint().slice(2, 2 * hidden, 3 * hidden);
 
-            Streams attn = Streams.of(ops.attention(q.joint(), k.joint(), v, heads, heads, AttentionMask.NONE), txtTokens);
+            Tensor qJoint = probes.at(qPoint, q.joint());
+            Tensor kJoint = probes.at(kPoint, k.joint());
+            Streams attn = Streams.of(ops.attention(qJoint, kJoint, v, heads, heads, AttentionMask.NONE), txtTokens);
 
             Streams out = Streams.of(ops.alloc(x.joint().shape()), txtTokens);
             Tensor txtOut = txt.residuals(ops, x.txt(), attn.txt(), modTxt, out.txt(), probes);

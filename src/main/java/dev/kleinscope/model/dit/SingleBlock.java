@@ -21,6 +21,8 @@ final class SingleBlock {
     private final Tensor normK;
     private final DitConfig config;
     private final DitPoints.Single points;
+    private final String qPoint;
+    private final String kPoint;
 
     SingleBlock(WeightReader weights, Ops ops, String name, DitConfig config) {
         this.config = config;
@@ -32,6 +34,8 @@ final class SingleBlock {
         normQ = ops.weight(weights.take(name + ".attn.norm_q.weight", config.headDim()));
         normK = ops.weight(weights.take(name + ".attn.norm_k.weight", config.headDim()));
         points = DitPoints.Single.of(name);
+        qPoint = DitPoints.q(name);
+        kPoint = DitPoints.k(name);
     }
 
     /** @return the streams after this block, in the caller's frame */
@@ -52,9 +56,11 @@ final class SingleBlock {
             Tensor b = qkvMlp.slice(2, 3 * hidden + mlpHidden, 3 * hidden + 2 * mlpHidden);
             probes.side(points.normQ(), () -> normed(ops, qRaw, normQ));
             probes.side(points.normK(), () -> normed(ops, kRaw, normK));
-            Tensor q = ops.alloc(joint.shape());
-            Tensor k = ops.alloc(joint.shape());
-            ops.rmsNormRope(qRaw, kRaw, normQ, normK, eps, rope, q, k);
+            Tensor qNormed = ops.alloc(joint.shape());
+            Tensor kNormed = ops.alloc(joint.shape());
+            ops.rmsNormRope(qRaw, kRaw, normQ, normK, eps, rope, qNormed, kNormed);
+            Tensor q = probes.at(qPoint, qNormed);
+            Tensor k = probes.at(kPoint, kNormed);
 
             Tensor attnMlp = ops.alloc(joint.shape().withLast(hidden + mlpHidden));
             ops.attention(q, k, v, config.heads(), config.heads(), AttentionMask.NONE, attnMlp.slice(2, 0, hidden));
