@@ -135,12 +135,12 @@ public final class Tensor {
      * Copies the values to the host as f32.
      *
      * @throws IllegalStateException naming what freed the memory if it was freed, or why a device cannot be read now
-     * @throws IllegalArgumentException if no array holds them all
+     * @throws ArithmeticException if no array holds them all
      */
     public HostTensor toHost() {
         long elements = shape.elements();
         if (elements > Integer.MAX_VALUE - 8) {
-            throw new IllegalArgumentException(name + shape + " has " + elements + " elements, more than an array holds: slice it first");
+            throw new ArithmeticException(name + shape + " has " + elements + " elements, more than an array holds: slice it first");
         }
         float[] values = new float[(int) elements];
         read(0, values.length, values);

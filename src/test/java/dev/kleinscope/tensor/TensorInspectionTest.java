@@ -74,7 +74,7 @@ class TensorInspectionTest {
         assertTrue(endless.toString().contains("(values not readable: "), endless.toString());
         Tensor vast = Tensor.of("vast", DType.F32, Shape.of(1L << 20, 1L << 20), new HostStorage(MemorySegment.NULL));
         assertTrue(vast.toString().contains("(values not readable: "), vast.toString());
-        var refused = assertThrows(IllegalArgumentException.class, vast::toHost);
+        var refused = assertThrows(ArithmeticException.class, vast::toHost);
         assertTrue(refused.getMessage().contains("vast[1048576, 1048576] has 1099511627776 elements"), refused.getMessage());
     }
 
