@@ -18,7 +18,7 @@ wait_for_debugger() {
     cat >&2 <<EOF
 kleinscope: waiting for a debugger at localhost:$port, which only this machine can reach. Attach one of:
   IntelliJ IDEA  Run > Attach to Process, or a Remote JVM Debug configuration for localhost:$port
-  VS Code        "Attach to Kleinscope" of tools/debug/vscode/launch.json in the repository, port $port
+  VS Code        "Attach to Kleinscope" of tools/debug/vscode in the repository, port $port
   jdb            jdb -attach localhost:$port
 To attach from another machine, first run on that one: ssh -N -L $port:127.0.0.1:$port ${HOSTNAME:-HOST}
 EOF

@@ -87,7 +87,8 @@ public record Histogram(String name, double[] edges, long[] counts, long below, 
         StringBuilder text = new StringBuilder(name).append(", bars logarithmic");
         for (int i = 0; i < counts.length; i++) {
             int bar = (int) Math.ceil(BAR * Math.log1p(counts[i]) / Math.log1p(most));
-            text.append(String.format(Locale.ROOT, "%n%11.4g to %11.4g |%-" + BAR + "s %d", edges[i], edges[i + 1], "#".repeat(bar), counts[i]));
+            text.append(String.format(Locale.ROOT, "%n%11.4g to %11.4g |%-" + BAR + "s %d", edges[i], edges[i + 1],
+                    "#".repeat(bar), counts[i]));
         }
         if (below + above + notFinite > 0) {
             text.append(String.format(Locale.ROOT, "%n%d below, %d above, %d not finite", below, above, notFinite));

@@ -36,7 +36,7 @@ public record TensorStats(String name, Shape shape, double norm, double mean, do
 
         @Override
         public String toString() {
-            return String.format(Locale.ROOT, "%d %.1f%%", index, 100 * share);
+            return String.format(Locale.ROOT, "%d: %.1f%%", index, 100 * share);
         }
     }
 

@@ -69,8 +69,8 @@ final class DebuggedRun implements AutoCloseable {
 
     /** What {@code tools/kleinscope} does once it has built, with the classes under test in place of the build. */
     static ProcessBuilder launcher(String option) {
-        return new ProcessBuilder("bash", "-euc",
-                "root=$1 java_home=$2 class_path=$3; shift 3; . \"$root/tools/lib/run.sh\"; run_kleinscope \"$class_path\" \"$@\"", "launcher",
+        String script = "root=$1 java_home=$2 class_path=$3; shift 3; . \"$root/tools/lib/run.sh\"; run_kleinscope \"$class_path\" \"$@\"";
+        return new ProcessBuilder("bash", "-euc", script, "launcher",
                 Path.of("").toAbsolutePath().toString(), System.getProperty("java.home"), System.getProperty("java.class.path"), option);
     }
 
@@ -113,8 +113,9 @@ final class DebuggedRun implements AutoCloseable {
         vm.resume();
         ReferenceType loaded = ((ClassPrepareEvent) await(ClassPrepareEvent.class)).referenceType();
         prepared.disable();
-        BreakpointRequest breakpoint = vm.eventRequestManager().createBreakpointRequest(
-                after(loaded.methodsByName(method).getFirst(), SOURCES.resolve(name.replace('.', '/') + ".java"), start));
+        Path source = SOURCES.resolve(name.replaceFirst("\\$.*", "").replace('.', '/') + ".java");
+        Location stop = after(loaded.methodsByName(method).getFirst(), source, start);
+        BreakpointRequest breakpoint = vm.eventRequestManager().createBreakpointRequest(stop);
         breakpoint.addCountFilter(hits);
         breakpoint.enable();
         vm.resume();

@@ -65,7 +65,7 @@ class DebuggerTest {
             ObjectReference stats = (ObjectReference) run.evaluate(imgOut, "stats", "()Ldev/kleinscope/tensor/TensorStats;");
             double norm = ((DoubleValue) run.evaluate(stats, "norm", "()D")).value();
             assertEquals(expected.norm(), norm, TOLERANCE * expected.norm(), "norm");
-            String strongest = "energy by channel: " + expected.stats().topChannels().getFirst().index() + " ";
+            String strongest = "energy by channel: " + expected.stats().topChannels().getFirst().index() + ": ";
             assertTrue(run.text(stats).contains(strongest), run.text(stats) + " does not name " + strongest);
             ObjectReference histogram = (ObjectReference) run.evaluate(imgOut, "histogram", "()Ldev/kleinscope/tensor/Histogram;");
             assertEquals(21, run.text(histogram).lines().count(), run.text(histogram));
@@ -78,8 +78,8 @@ class DebuggerTest {
             assertNotEquals(stoppedAt, run.location().lineNumber(), "the line after a step");
             run.step(StepRequest.STEP_OUT);
             assertEquals("velocity", run.location().method().name());
-            assertTrue(run.text(attn).matches("transformer_blocks\\.4 attn .* \\(freed by frame \\d+ of cpu \\(DoubleBlock\\.java:\\d+\\)\\)"),
-                    run.text(attn));
+            String freed = run.text(attn);
+            assertTrue(freed.matches("transformer_blocks\\.4 attn .* \\(freed by frame \\d+ of cpu \\(DoubleBlock\\.java:\\d+\\)\\)"), freed);
             assertEquals(line, run.text(imgOut), "the result that left the block");
 
             assertEquals(0, run.finish(), run.messages());

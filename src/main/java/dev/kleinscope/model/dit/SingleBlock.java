@@ -52,8 +52,8 @@ final class SingleBlock {
             Tensor qRaw = qkvMlp.slice(2, 0, hidden).named(points.out() + " q before norm");
             Tensor kRaw = qkvMlp.slice(2, hidden, 2 * hidden).named(points.out() + " k before norm");
             Tensor v = qkvMlp.slice(2, 2 * hidden, 3 * hidden).named(points.out() + " v");
-            Tensor a = qkvMlp.slice(2, 3 * hidden, 3 * hidden + mlpHidden);
-            Tensor b = qkvMlp.slice(2, 3 * hidden + mlpHidden, 3 * hidden + 2 * mlpHidden);
+            Tensor a = qkvMlp.slice(2, 3 * hidden, 3 * hidden + mlpHidden).named(points.out() + " a");
+            Tensor b = qkvMlp.slice(2, 3 * hidden + mlpHidden, 3 * hidden + 2 * mlpHidden).named(points.out() + " b");
             probes.side(points.normQ(), () -> normed(ops, qRaw, normQ));
             probes.side(points.normK(), () -> normed(ops, kRaw, normK));
             Tensor qNormed = ops.alloc(joint.shape()).named(qPoint);
