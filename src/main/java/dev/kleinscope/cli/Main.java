@@ -50,6 +50,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
             "  kleinscope norms                     a harmless pair on the bundled miniature",
             "  kleinscope doctor                    what this machine offers",
             "  kleinscope help COMMAND              a command's options, with examples",
+            "  kleinscope --debug norms             wait for a debugger at localhost:5005 first",
             "  source <(kleinscope generate-completion)",
             "                                       completion in this bash or zsh",
         })

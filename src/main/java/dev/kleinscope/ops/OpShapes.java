@@ -171,6 +171,21 @@ public final class OpShapes {
         }
     }
 
+    /** @throws IllegalArgumentException also for a group that {@code out} has no column for */
+    public static void attentionShares(Tensor q, Tensor k, long heads, int[] groups, Tensor out) {
+        String op = "attentionShares";
+        require(q.shape().rank() == 3 && k.shape().rank() == 3 && q.dim(0) == k.dim(0) && q.dim(2) == k.dim(2), op,
+                "q and k must be [batch, tokens, heads * headDim]", "q", q, "k", k);
+        require(heads > 0 && q.dim(2) % heads == 0, op, heads + " heads do not divide the rows", "q", q, "k", k);
+        require(k.dim(1) > 0 && groups.length == k.dim(1), op, "there are groups of " + groups.length + " keys", "q", q, "k", k);
+        require(out.shape().rank() == 3 && out.dim(2) > 1, op, "out must be [batch, heads * queries, 1 + groups]", "q", q, "out", out);
+        expect(op, Shape.of(q.dim(0), heads * q.dim(1), out.dim(2)), "out", out);
+        for (int group : groups) {
+            require(group >= 0 && group < out.dim(2) - 1, op, "group " + group + " has no column", "k", k, "out", out);
+        }
+        apart(op, out, q, k);
+    }
+
     /** @throws IllegalArgumentException also for an id outside the table */
     public static void embedding(Tensor table, int[] ids, Tensor out) {
         require(table.shape().rank() == 2 && out.shape().rank() >= 1 && table.dim(1) == out.dim(-1)

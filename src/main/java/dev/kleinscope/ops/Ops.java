@@ -146,6 +146,18 @@ public interface Ops extends AutoCloseable {
      */
     void attention(Tensor q, Tensor k, Tensor v, long heads, long kvHeads, AttentionMask mask, Tensor out);
 
+    /**
+     * How the attention of each query in each head is spread over the keys, without ever holding more than a few queries' scores:
+     * the entropy of {@code softmax(q k^T / sqrt(headDim))} in nats, and what each group of keys gets of it.
+     *
+     * @param q [batch, queries, heads * headDim], as {@link #attention} reads it
+     * @param k [batch, keys, heads * headDim]
+     * @param groups the group of each key, from 0
+     * @param out f32 [batch, heads * queries, 1 + groups], all queries of the first head first: the entropy, then each group's share;
+     *     the shares of a query add up to 1
+     */
+    void attentionShares(Tensor q, Tensor k, long heads, int[] groups, Tensor out);
+
     /** The Gaussian error linear unit. */
     void gelu(Tensor x, Gelu kind, Tensor out);
 
@@ -246,6 +258,13 @@ public interface Ops extends AutoCloseable {
     default Tensor channelEnergies(Tensor x, int[] bounds) {
         Tensor out = alloc(Shape.of(x.dim(0), bounds.length / 2, x.dim(2)));
         channelEnergies(x, bounds, out);
+        return out;
+    }
+
+    /** @param count how many groups there are */
+    default Tensor attentionShares(Tensor q, Tensor k, long heads, int[] groups, int count) {
+        Tensor out = alloc(Shape.of(q.dim(0), heads * q.dim(1), 1 + count));
+        attentionShares(q, k, heads, groups, out);
         return out;
     }
 

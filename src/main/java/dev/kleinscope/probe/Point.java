@@ -18,6 +18,8 @@ public record Point(String name, Role role, Rows rows, String shape) {
         BLOCK,
         /** What an attention or MLP branch adds to the stream, before its gate. */
         BRANCH,
+        /** Queries or keys as an attention reads them, normed and rotated: together they give its weights. */
+        ATTENTION_INPUT,
         /** Anything else. */
         INNER
     }

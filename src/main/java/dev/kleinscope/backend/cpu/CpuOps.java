@@ -241,6 +241,14 @@ public final class CpuOps implements Ops {
         }
     }
 
+    /** Takes as much memory as one head of k for the time it runs, and a few rows of scores a thread. */
+    @Override
+    public void attentionShares(Tensor q, Tensor k, long heads, int[] groups, Tensor out) {
+        HostRows.requireF32("attentionShares", q, k, out);
+        OpShapes.attentionShares(q, k, heads, groups, out);
+        new AttentionSharesKernel(q, k, heads, groups, out).run(workers);
+    }
+
     @Override
     public void gelu(Tensor x, Gelu kind, Tensor out) {
         alike("gelu", out, x);

@@ -52,6 +52,7 @@ public final class CudaOps implements Ops {
     private final CudaAttention attention;
     private final RowOperations rows;
     private final Reductions reductions;
+    private final AttentionShares shares;
     private final PictureOperations pictures;
     private final LinearLayers linears;
     private final Recordings recordings;
@@ -90,6 +91,7 @@ public final class CudaOps implements Ops {
             closings.push(attention::close);
             rows = new RowOperations(cuda, kernels, rounding);
             reductions = new Reductions(kernels, memory);
+            shares = new AttentionShares(kernels);
             CudnnConvolution convolution = null;
             if (precision == Precision.BF16 && cuda.cudnn()) {
                 convolution = new CudnnConvolution(cuda, memory, kernels);
@@ -304,6 +306,23 @@ public final class CudaOps implements Ops {
         requireGoing();
         OpShapes.attention(q, k, v, heads, kvHeads, mask, out);
         attention.attend(q, k, v, heads, kvHeads, mask, out);
+    }
+
+    /** In f32. */
+    @Override
+    public Tensor attentionShares(Tensor q, Tensor k, long heads, int[] groups, int count) {
+        Tensor out = frames.alloc(Shape.of(q.dim(0), heads * q.dim(1), 1 + count), DType.F32);
+        attentionShares(q, k, heads, groups, out);
+        return out;
+    }
+
+    @Override
+    public void attentionShares(Tensor q, Tensor k, long heads, int[] groups, Tensor out) {
+        requireGoing();
+        OpShapes.attentionShares(q, k, heads, groups, out);
+        try (Frame _ = frames.open()) {
+            shares.of(q, k, heads, integers(groups), out);
+        }
     }
 
     @Override

@@ -191,6 +191,13 @@ public final class ReferenceOps implements Ops {
     }
 
     @Override
+    public void attentionShares(Tensor q, Tensor k, long heads, int[] groups, Tensor out) {
+        HostRows.requireF32("attentionShares", q, k, out);
+        OpShapes.attentionShares(q, k, heads, groups, out);
+        ProbeLoops.attentionShares(q, k, heads, groups, out);
+    }
+
+    @Override
     public void gelu(Tensor x, Gelu kind, Tensor out) {
         elementwise("gelu", x, x, out, (a, b) -> kind.of(a));
     }

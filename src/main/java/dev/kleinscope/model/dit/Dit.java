@@ -138,12 +138,13 @@ public final class Dit {
             Tensor time = timestepEmbedding.forward(ops, timeSinusoid);
             Tensor temb = probes.at("time_guidance_embed", guidanceSinusoid == null ? time
                     : ops.addScaled(time, guidanceEmbedding.forward(ops, guidanceSinusoid), 1));
-            Tensor tembSilu = ops.silu(temb);
+            Tensor tembSilu = ops.silu(temb).named("time_guidance_embed silu");
             Tensor modImg = probes.at("double_stream_modulation_img", ops.linear(tembSilu, doubleModulationImg));
             Tensor modTxt = probes.at("double_stream_modulation_txt", ops.linear(tembSilu, doubleModulationTxt));
             Tensor modSingle = probes.at("single_stream_modulation", ops.linear(tembSilu, singleModulation));
 
-            Streams x = Streams.of(ops.alloc(Shape.of(latents.dim(0), txtTokens + latents.dim(1), hidden)), txtTokens);
+            Shape joint = Shape.of(latents.dim(0), txtTokens + latents.dim(1), hidden);
+            Streams x = Streams.of(ops.alloc(joint).named("embedded"), txtTokens);
             ops.linear(latents, imgIn, x.img());
             probes.at("x_embedder", x.img());
             ops.linear(promptEmbeds, txtIn, x.txt());
@@ -161,10 +162,11 @@ public final class Dit {
                 x = next;
             }
 
-            Tensor scaleShift = ops.linear(tembSilu, normOut);
+            Tensor scaleShift = ops.linear(tembSilu, normOut).named("norm_out scale, shift");
             Tensor h = probes.at("norm_out", ops.layerNormModulate(x.img(), scaleShift.slice(1, 0, hidden),
                     scaleShift.slice(1, hidden, 2 * hidden), config.eps()));
-            return frame.escape(probes.at("proj_out", ops.linear(h, projOut)));
+            Tensor velocity = probes.at("proj_out", ops.linear(h, projOut));
+            return frame.escape(velocity);
         }
     }
 

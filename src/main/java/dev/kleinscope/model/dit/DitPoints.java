@@ -6,7 +6,10 @@ import dev.kleinscope.probe.Point.Rows;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Names of everything a transformer's forward reports, as diffusers' module paths. */
+/**
+ * Names of everything a transformer's forward reports: diffusers' module paths where a module returns it, else names of ours beside
+ * them ({@code .img}, {@code .txt}, {@code .attn.img}, {@code .attn.txt}, {@code .attn.q}, {@code .attn.k}).
+ */
 public final class DitPoints {
 
     private DitPoints() {
@@ -36,6 +39,16 @@ public final class DitPoints {
             return new Single(block + ".norm", block + ".attn.to_qkv_mlp_proj", block + ".attn.norm_q",
                     block + ".attn.norm_k", block + ".attn", block);
         }
+    }
+
+    /** Of a block of either kind: the queries as its attention reads them, normed and rotated, which no module of diffusers returns. */
+    static String q(String block) {
+        return block + ".attn.q";
+    }
+
+    /** Keys likewise. */
+    static String k(String block) {
+        return block + ".attn.k";
     }
 
     static String doubleBlock(int index) {
@@ -73,6 +86,8 @@ public final class DitPoints {
                 points.add(tokens(side.ff(), Role.BRANCH, rows, hidden + "]"));
                 points.add(tokens(side.out(), Role.BLOCK, rows, hidden + "]"));
             }
+            points.add(tokens(q(doubleBlock(i)), Role.ATTENTION_INPUT, Rows.JOINT, hidden + "]"));
+            points.add(tokens(k(doubleBlock(i)), Role.ATTENTION_INPUT, Rows.JOINT, hidden + "]"));
         }
         for (int i = 0; i < config.singleBlocks(); i++) {
             Single single = Single.of(singleBlock(i));
@@ -80,6 +95,8 @@ public final class DitPoints {
             points.add(tokens(single.toQkvMlp(), Role.INNER, Rows.JOINT, 3 * hidden + 2 * config.mlpHidden() + "]"));
             points.add(tokens(single.normQ(), Role.INNER, Rows.JOINT, perHead));
             points.add(tokens(single.normK(), Role.INNER, Rows.JOINT, perHead));
+            points.add(tokens(q(singleBlock(i)), Role.ATTENTION_INPUT, Rows.JOINT, hidden + "]"));
+            points.add(tokens(k(singleBlock(i)), Role.ATTENTION_INPUT, Rows.JOINT, hidden + "]"));
             points.add(tokens(single.attn(), Role.BRANCH, Rows.JOINT, hidden + "]"));
             points.add(tokens(single.out(), Role.BLOCK, Rows.JOINT, hidden + "]"));
         }

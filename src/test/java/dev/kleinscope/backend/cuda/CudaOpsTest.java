@@ -411,6 +411,30 @@ class CudaOpsTest {
         }
     }
 
+    @Test
+    void aTensorLookedAtWhileAGraphIsRecordedSaysSoAndTheGraphIsRight() {
+        try (CudaOps ops = new CudaOps(Precision.BF16); Frame _ = ops.frame()) {
+            HostTensor values = normal(1, 5, 64);
+            List<String> shown = new ArrayList<>();
+            List<HostTensor> results = new ArrayList<>();
+            for (int time = 0; time < 4; time++) {
+                results.add(ops.repeat("looked at", List.of(ops.input(values)), (point, tensor) -> { }, (in, watcher) -> {
+                    try (Frame frame = ops.frame()) {
+                        Tensor y = ops.silu(in.getFirst());
+                        shown.add(y.toString());
+                        return frame.escape(ops.addScaled(y, y, 2));
+                    }
+                }).toHost());
+            }
+            assertEquals(2, shown.size(), shown.toString());
+            assertTrue(shown.get(0).contains("|x|="), shown.get(0));
+            assertTrue(shown.get(1).contains("recorded into a CUDA graph: to look at them, start with --debug"), shown.get(1));
+            for (HostTensor result : results) {
+                assertArrayEquals(results.getFirst().values(), result.values());
+            }
+        }
+    }
+
     private HostTensor normal(long... dims) {
         float[] values = new float[(int) new Shape(dims).elements()];
         for (int i = 0; i < values.length; i++) {
