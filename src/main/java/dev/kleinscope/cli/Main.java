@@ -26,6 +26,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
             InterpolateCommand.class,
             GenerateCommand.class,
             EncodeCommand.class,
+            DumpCommand.class,
             ValidateCommand.class,
             InspectCommand.class,
             SynthCommand.class,
