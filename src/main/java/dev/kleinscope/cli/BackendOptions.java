@@ -58,6 +58,16 @@ final class BackendOptions {
     private String whyNoGpu;
     private Precision arithmetic = Precision.F32;
 
+    /** The same choices, as far as they concern it, for another backend. Not to be asked for once one was opened. */
+    BackendOptions on(Backend other) {
+        BackendOptions options = new BackendOptions();
+        options.backend = other;
+        options.noCudnn = noCudnn;
+        options.compat = other == Backend.CUDA ? compat : null;
+        options.gemm = other == Backend.CPU ? gemm : null;
+        return options;
+    }
+
     /** Opens it, in bf16 on a GPU; the caller closes it. @throws UnavailableException if it is not to be had here */
     Ops open() {
         return open(null);

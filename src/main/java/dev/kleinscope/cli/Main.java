@@ -27,6 +27,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
             GenerateCommand.class,
             EncodeCommand.class,
             DumpCommand.class,
+            DiffCommand.class,
             ValidateCommand.class,
             InspectCommand.class,
             SynthCommand.class,
