@@ -25,7 +25,7 @@ import java.util.TreeSet;
 /**
  * Times a dump of every activation of one step against the step without it, and against writing as many bytes to the same folder.
  * Arguments: a transformer's folder, or {@code klein-4b} for random weights on a GPU; {@code cpu} or {@code cuda}; picture side; folder;
- * how many times.
+ * how many times, or 0 for one dump and no plain step.
  */
 final class DumpBench {
 
@@ -58,8 +58,10 @@ final class DumpBench {
                 }
                 anonymous = memory.anonymousPeak();
             }
-            System.out.printf("a step %.3f s, %d MiB anonymous at most%n", plain, anonymous >> 20);
-            for (int i = 0; i < times; i++) {
+            if (times > 0) {
+                System.out.printf("a step %.3f s, %d MiB anonymous at most%n", plain, anonymous >> 20);
+            }
+            for (int i = 0; i < Math.max(1, times); i++) {
                 dump(klein, ops, denoising, noise, embeds, folder.resolve("dump-bench.safetensors"));
             }
         }
