@@ -62,11 +62,23 @@ final class BackendOptions {
     private Precision precision;
 
     @Mixin
-    private MemoryOptions memory;
+    private MemoryOptions memory = new MemoryOptions();
 
     private Backend used;
     private String whyNoGpu;
     private Precision arithmetic = Precision.F32;
+
+    /** The same choices, as far as they concern it, for another backend. Not to be asked for once one was opened. */
+    BackendOptions on(Backend other) {
+        BackendOptions options = new BackendOptions();
+        options.backend = other;
+        options.noCudnn = noCudnn;
+        options.compat = other == Backend.CUDA ? compat : null;
+        options.gemm = other == Backend.CPU ? gemm : null;
+        options.precision = other == Backend.REFERENCE ? null : precision;
+        options.memory = other == Backend.CPU ? memory : new MemoryOptions();
+        return options;
+    }
 
     /** Opens it, in bf16 where that is to be had, unless told; the caller closes it. @throws UnavailableException as the other */
     Ops open() {

@@ -43,6 +43,11 @@ final class DrawingOptions {
         return backend;
     }
 
+    /** Runs elsewhere from now on. */
+    void on(BackendOptions other) {
+        backend = other;
+    }
+
     NoiseOptions noise() {
         return noise;
     }

@@ -26,6 +26,8 @@ import picocli.CommandLine.UnmatchedArgumentException;
             InterpolateCommand.class,
             GenerateCommand.class,
             EncodeCommand.class,
+            DumpCommand.class,
+            DiffCommand.class,
             ValidateCommand.class,
             InspectCommand.class,
             SynthCommand.class,

@@ -63,6 +63,11 @@ public interface Ops extends AutoCloseable {
         return value;
     }
 
+    /** Type of the activations of a shape that {@link #alloc} makes. */
+    default DType activationType(Shape shape) {
+        return DType.F32;
+    }
+
     /** An activation of undefined content in the innermost frame. */
     Tensor alloc(Shape shape);
 

@@ -32,6 +32,11 @@ public record Denoising(int steps, double guidance, boolean distilled) {
          * @param latents after the step, packed [batch, tokens, channels]
          */
         void step(int step, HostTensor latents);
+
+        /** Whether the run may end after this step, with its latents. */
+        default boolean enough(int step) {
+            return false;
+        }
     }
 
     /** Whether each step also runs without the prompt. */
@@ -82,6 +87,9 @@ public record Denoising(int steps, double guidance, boolean distilled) {
                 }
                 if (listener != null) {
                     listener.step(step, latents);
+                    if (listener.enough(step)) {
+                        break;
+                    }
                 }
             }
         }

@@ -28,6 +28,8 @@ class HtmlPageTest {
         return Stream.of(NormsReport.html(SampleNorms.paired()), NormsReport.html(SampleNorms.original()),
                 NormsReport.html(SampleNorms.paired(SampleNorms.HOSTILE, SampleNorms.HOSTILE, List.of("cond", "uncond"))),
                 NormsReport.html(SampleNorms.points()),
+                DiffReport.html(SampleDiff.of("a.safetensors", "b.safetensors")),
+                DiffReport.html(SampleDiff.of(SampleNorms.HOSTILE, SampleNorms.HOSTILE)),
                 InterpolationReport.html(SampleInterpolation.paired("a", "b", 3, 2, true), SampleInterpolation.thumbnails()),
                 InterpolationReport.html(SampleInterpolation.original(SampleNorms.HOSTILE, SampleNorms.HOSTILE, false), _ -> null));
     }

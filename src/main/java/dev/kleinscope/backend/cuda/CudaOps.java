@@ -209,9 +209,15 @@ public final class CudaOps implements Ops {
         return rounding == Rounding.DIFFUSERS ? BFloat16.round(value) : value;
     }
 
+    /** What is of a token or pixel in the chosen precision, what is of a whole picture in f32. */
+    @Override
+    public DType activationType(Shape shape) {
+        return precision == Precision.BF16 && shape.rank() > 2 ? DType.BF16 : DType.F32;
+    }
+
     @Override
     public Tensor alloc(Shape shape) {
-        return frames.alloc(shape, precision == Precision.BF16 && shape.rank() > 2 ? DType.BF16 : DType.F32);
+        return frames.alloc(shape, activationType(shape));
     }
 
     @Override

@@ -59,7 +59,7 @@ public final class DitPoints {
         return "single_transformer_blocks." + index;
     }
 
-    /** Every point in the order of the paper. */
+    /** Every point in the order of computation: the text stream leaves a double block first. */
     public static List<Point> all(DitConfig config) {
         List<Point> points = new ArrayList<>();
         long hidden = config.hidden();
@@ -73,13 +73,18 @@ public final class DitPoints {
         points.add(tokens("x_embedder", Role.EMBEDDER, Rows.IMG, hidden + "]"));
         points.add(tokens("context_embedder", Role.EMBEDDER, Rows.TXT, hidden + "]"));
         for (int i = 0; i < config.doubleBlocks(); i++) {
-            for (Side side : List.of(Side.img(doubleBlock(i)), Side.txt(doubleBlock(i)))) {
+            Side img = Side.img(doubleBlock(i));
+            Side txt = Side.txt(doubleBlock(i));
+            for (Side side : List.of(img, txt)) {
                 Rows rows = side.rows();
                 for (String inner : List.of(side.norm1(), side.toQ(), side.toK(), side.toV())) {
                     points.add(tokens(inner, Role.INNER, rows, hidden + "]"));
                 }
                 points.add(tokens(side.normQ(), Role.INNER, rows, perHead));
                 points.add(tokens(side.normK(), Role.INNER, rows, perHead));
+            }
+            for (Side side : List.of(txt, img)) {
+                Rows rows = side.rows();
                 points.add(tokens(side.attn(), Role.BRANCH, rows, hidden + "]"));
                 points.add(tokens(side.norm2(), Role.INNER, rows, hidden + "]"));
                 points.add(tokens(side.linearIn(), Role.INNER, rows, 2 * config.mlpHidden() + "]"));
