@@ -1,14 +1,12 @@
 package dev.kleinscope.cli;
 
-import dev.kleinscope.backend.cpu.CpuOps;
+import dev.kleinscope.Backend;
+import dev.kleinscope.BackendSettings;
+import dev.kleinscope.BackendUnavailableException;
+import dev.kleinscope.OpenedBackend;
 import dev.kleinscope.backend.cpu.Gemm;
-import dev.kleinscope.backend.cuda.CudaOps;
-import dev.kleinscope.backend.cuda.CudaUnavailableException;
 import dev.kleinscope.backend.cuda.Precision;
 import dev.kleinscope.backend.cuda.Rounding;
-import dev.kleinscope.backend.reference.ReferenceOps;
-import dev.kleinscope.bindings.cuda.NativeLibs;
-import dev.kleinscope.bindings.onednn.OneDnnLibrary;
 import dev.kleinscope.ops.Ops;
 import java.util.Arrays;
 import java.util.Locale;
@@ -16,16 +14,6 @@ import picocli.CommandLine.Option;
 
 /** Which backend a command runs on. */
 final class BackendOptions {
-
-    /** The backends there are. */
-    enum Backend {
-        AUTO, CPU, CUDA, REFERENCE;
-
-        @Override
-        public String toString() {
-            return name().toLowerCase(Locale.ROOT);
-        }
-    }
 
     /** Whose rounding a run can take over. */
     enum Compat {
@@ -54,9 +42,7 @@ final class BackendOptions {
             + "Default: onednn where it can be used, as doctor tells, else java.")
     private Gemm gemm;
 
-    private Backend used;
-    private String whyNoGpu;
-    private Precision arithmetic = Precision.F32;
+    private OpenedBackend opened;
 
     /** Opens it, in bf16 on a GPU; the caller closes it. @throws UnavailableException if it is not to be had here */
     Ops open() {
@@ -70,60 +56,19 @@ final class BackendOptions {
      * @throws UnavailableException if the backend is not to be had here, with the reason
      */
     Ops open(Precision precision) {
-        used = backend;
-        if (backend == Backend.AUTO) {
-            whyNoGpu = CudaOps.unavailable(precision == null ? Precision.BF16 : precision, noCudnn);
-            used = whyNoGpu == null ? Backend.CUDA : Backend.CPU;
+        try {
+            opened = new BackendSettings(backend, precision, gemm, !noCudnn, compat == null ? Rounding.OURS : Rounding.DIFFUSERS).open();
+        } catch (BackendSettings.Contradiction e) {
+            throw new UserInputException(e.getMessage(), e);
+        } catch (BackendUnavailableException e) {
+            throw new UnavailableException(e.getMessage(), e);
         }
-        if (used != Backend.CUDA && precision == Precision.BF16) {
-            throw new UserInputException("--precision bf16 needs --backend cuda, but " + used + " was "
-                    + (backend == Backend.AUTO ? "found: " + whyNoGpu : "chosen"));
-        }
-        if (compat != null && used != Backend.CUDA) {
-            throw new UserInputException("--compat " + compat + " needs --backend cuda, but " + used + " was "
-                    + (backend == Backend.AUTO ? "found: " + whyNoGpu : "chosen"));
-        }
-        if (gemm != null && used != Backend.CPU) {
-            throw new UserInputException("--gemm " + gemm + " needs --backend cpu, but " + used + " was "
-                    + (backend == Backend.AUTO ? "found" : "chosen"));
-        }
-        if (compat != null && precision == Precision.F32) {
-            throw new UserInputException("--compat " + compat + " is about rounding to bf16, but f32 was chosen: add --precision bf16");
-        }
-        if (used == Backend.CUDA) {
-            arithmetic = precision == null ? Precision.BF16 : precision;
-            try {
-                return new CudaOps(arithmetic, noCudnn, compat == null ? Rounding.OURS : Rounding.DIFFUSERS);
-            } catch (CudaUnavailableException e) {
-                if (backend != Backend.AUTO || precision == Precision.BF16 || compat != null) {
-                    throw new UnavailableException((backend == Backend.AUTO ? "the GPU" : "--backend cuda") + " cannot be used here: "
-                            + e.getMessage());
-                }
-                whyNoGpu = e.getMessage();
-                used = Backend.CPU;
-                arithmetic = Precision.F32;
-            }
-        }
-        return switch (used) {
-            case REFERENCE -> new ReferenceOps();
-            default -> openCpu();
-        };
-    }
-
-    private Ops openCpu() {
-        if (gemm == Gemm.ONEDNN && !OneDnnLibrary.isAvailable()) {
-            throw new UnavailableException("--gemm onednn cannot be used here: " + OneDnnLibrary.whyNot()
-                    + "; --gemm java computes the same more slowly");
-        }
-        if (gemm == null) {
-            gemm = OneDnnLibrary.isAvailable() ? Gemm.ONEDNN : Gemm.JAVA;
-        }
-        return new CpuOps(gemm);
+        return opened.ops();
     }
 
     /** What the run computes on, for people: also that a machine's GPU is left idle, and why. */
     String describe(Ops ops) {
-        return ops.describe() + (whyNoGpu == null || !NativeLibs.isAvailable("cuda-driver") ? "" : " (not on the GPU: " + whyNoGpu + ")");
+        return ops.describe() + opened.idleGpu();
     }
 
     /** Takes up what an image's metadata recorded, unless the user chose. */
@@ -159,16 +104,16 @@ final class BackendOptions {
 
     /** What multiplies matrices on the cpu backend; null on another. */
     String gemm() {
-        return used == Backend.CPU ? gemm.toString() : null;
+        return opened.gemm() == null ? null : opened.gemm().toString();
     }
 
     /** The arithmetic of the one that was opened. */
     String precision() {
-        return arithmetic.toString();
+        return opened.precision().toString();
     }
 
     /** The name of the one that was opened. */
     String name() {
-        return used.toString();
+        return opened.backend().toString();
     }
 }
