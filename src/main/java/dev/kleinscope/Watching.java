@@ -52,6 +52,17 @@ final class Watching implements Observer {
         }
     }
 
+    /** One that reads what it is shown must see it while it is there. */
+    @Override
+    public boolean queues() {
+        return observers.stream().allMatch(Observer::queues);
+    }
+
+    @Override
+    public void again() {
+        observers.forEach(Observer::again);
+    }
+
     @Override
     public void done(int step, Pass pass) {
         observers.forEach(observer -> observer.done(step, pass));

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import dev.kleinscope.analysis.NormsProbe;
 import dev.kleinscope.backend.cuda.CudaOps;
 import dev.kleinscope.cli.Main;
 import dev.kleinscope.pipeline.Image8;
@@ -74,6 +75,22 @@ class KleinscopeTest {
             for (int step = 0; step < 2; step++) {
                 assertEquals(own.get(step), norms.get("single_transformer_blocks.7").get(step), 1e-6 * own.get(step), "step " + step);
             }
+        }
+    }
+
+    @Test
+    void sumsAndAWatcherTogetherAreNotLeftToARecording() {
+        try (Kleinscope model = model(); NormsProbe probe = NormsProbe.blockNorms(model.klein())) {
+            Watching both = new Watching();
+            both.add(probe);
+            assertTrue(both.queues());
+            both.add(Set.of("proj_out"), (step, pass, point, tensor) -> { });
+            assertFalse(both.queues());
+            assertTrue(both.wants("proj_out") && both.wants("transformer_blocks.0.img") && !both.wants("norm_out"));
+            List<Integer> seen = new ArrayList<>();
+            small(model).watch(probe).watch("proj_out", (step, pass, point, tensor) -> seen.add(step)).latents();
+            assertEquals(List.of(0, 1), seen);
+            assertEquals(2, probe.norms("transformer_blocks.0.img").size());
         }
     }
 

@@ -77,11 +77,21 @@ final class ChannelsObserver implements Observer, AutoCloseable {
     }
 
     @Override
+    public boolean queues() {
+        return true;
+    }
+
+    @Override
+    public void again() {
+        seen.clear();
+        readings.reuse();
+    }
+
+    @Override
     public void done(int step, Pass pass) {
         readings.finish();
         seen.forEach(each -> record(step, pass, each));
-        seen.clear();
-        readings.reuse();
+        again();
     }
 
     private void record(int step, Pass pass, Seen now) {
