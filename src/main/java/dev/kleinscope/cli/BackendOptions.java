@@ -1,16 +1,14 @@
 package dev.kleinscope.cli;
 
+import dev.kleinscope.Backend;
+import dev.kleinscope.BackendSettings;
+import dev.kleinscope.BackendUnavailableException;
+import dev.kleinscope.OpenedBackend;
 import dev.kleinscope.backend.cpu.CpuOps;
 import dev.kleinscope.backend.cpu.Gemm;
-import dev.kleinscope.backend.cuda.CudaOps;
-import dev.kleinscope.backend.cuda.CudaUnavailableException;
 import dev.kleinscope.backend.cuda.Precision;
 import dev.kleinscope.backend.cuda.Rounding;
-import dev.kleinscope.backend.reference.ReferenceOps;
-import dev.kleinscope.bindings.cuda.NativeLibs;
-import dev.kleinscope.bindings.onednn.OneDnnLibrary;
 import dev.kleinscope.ops.Ops;
-import dev.kleinscope.tensor.DType;
 import java.util.Arrays;
 import java.util.Locale;
 import picocli.CommandLine.Mixin;
@@ -18,16 +16,6 @@ import picocli.CommandLine.Option;
 
 /** Which backend a command runs on. */
 final class BackendOptions {
-
-    /** The backends there are. */
-    enum Backend {
-        AUTO, CPU, CUDA, REFERENCE;
-
-        @Override
-        public String toString() {
-            return name().toLowerCase(Locale.ROOT);
-        }
-    }
 
     /** Whose rounding a run can take over. */
     enum Compat {
@@ -64,9 +52,7 @@ final class BackendOptions {
     @Mixin
     private MemoryOptions memory = new MemoryOptions();
 
-    private Backend used;
-    private String whyNoGpu;
-    private Precision arithmetic = Precision.F32;
+    private OpenedBackend opened;
 
     /** The same choices, as far as they concern it, for another backend. Not to be asked for once one was opened. */
     BackendOptions on(Backend other) {
@@ -92,75 +78,33 @@ final class BackendOptions {
      * @throws UnavailableException if the backend or the arithmetic is not to be had here, with the reason
      */
     Ops open(Precision unasked) {
-        Precision wanted = precision != null ? precision : unasked;
-        used = backend;
-        arithmetic = Precision.F32;
-        if (backend == Backend.AUTO) {
-            whyNoGpu = CudaOps.unavailable(wanted == null ? Precision.BF16 : wanted, noCudnn);
-            used = whyNoGpu == null ? Backend.CUDA : Backend.CPU;
+        if (backend != Backend.AUTO) {
+            requireFor(backend);
         }
-        if (used == Backend.REFERENCE && wanted == Precision.BF16) {
-            throw new UserInputException("--precision bf16 needs --backend cuda or cpu, but reference was chosen");
+        try {
+            opened = new BackendSettings(backend, precision != null ? precision : unasked, gemm, !noCudnn,
+                    compat == null ? Rounding.OURS : Rounding.DIFFUSERS).open();
+        } catch (BackendSettings.Contradiction e) {
+            throw new UserInputException(e.getMessage(), e);
+        } catch (BackendUnavailableException e) {
+            throw new UnavailableException(e.getMessage(), e);
         }
-        if (compat != null && used != Backend.CUDA) {
-            throw new UserInputException("--compat " + compat + " needs --backend cuda, but " + used + " was "
-                    + (backend == Backend.AUTO ? "found: " + whyNoGpu : "chosen"));
+        if (opened.ops() instanceof CpuOps cpu) {
+            return memory.apply(cpu);
         }
-        if (gemm != null && used != Backend.CPU) {
-            throw new UserInputException("--gemm " + gemm + " needs --backend cpu, but " + used + " was "
-                    + (backend == Backend.AUTO ? "found" : "chosen"));
+        try {
+            requireFor(opened.backend());
+        } catch (UserInputException e) {
+            opened.close();
+            throw e;
         }
+        return opened.ops();
+    }
+
+    private void requireFor(Backend used) {
         if (memory.given() != null && used != Backend.CPU) {
             throw new UserInputException(memory.given() + " needs --backend cpu, but " + used + " was "
                     + (backend == Backend.AUTO ? "found" : "chosen"));
-        }
-        if (compat != null && wanted == Precision.F32) {
-            throw new UserInputException("--compat " + compat + " is about rounding to bf16, but f32 was chosen: add --precision bf16");
-        }
-        if (used == Backend.CUDA) {
-            arithmetic = wanted == null ? Precision.BF16 : wanted;
-            try {
-                return new CudaOps(arithmetic, noCudnn, compat == null ? Rounding.OURS : Rounding.DIFFUSERS);
-            } catch (CudaUnavailableException e) {
-                if (backend != Backend.AUTO || wanted == Precision.BF16 || compat != null) {
-                    throw new UnavailableException((backend == Backend.AUTO ? "the GPU" : "--backend cuda") + " cannot be used here: "
-                            + e.getMessage());
-                }
-                whyNoGpu = e.getMessage();
-                used = Backend.CPU;
-            }
-        }
-        return switch (used) {
-            case REFERENCE -> new ReferenceOps();
-            default -> openCpu(wanted);
-        };
-    }
-
-    private Ops openCpu(Precision wanted) {
-        if (gemm == Gemm.ONEDNN && !OneDnnLibrary.isAvailable()) {
-            throw new UnavailableException("--gemm onednn cannot be used here: " + OneDnnLibrary.whyNot()
-                    + "; --gemm java computes the same more slowly");
-        }
-        if (gemm == null) {
-            gemm = OneDnnLibrary.isAvailable() ? Gemm.ONEDNN : Gemm.JAVA;
-        }
-        if (wanted == Precision.BF16) {
-            requireBf16();
-        }
-        arithmetic = wanted != null ? wanted : gemm == Gemm.ONEDNN && CpuOps.whyNoBf16() == null ? Precision.BF16 : Precision.F32;
-        return memory.apply(new CpuOps(Runtime.getRuntime().availableProcessors(), gemm,
-                arithmetic == Precision.BF16 ? DType.BF16 : DType.F32));
-    }
-
-    private void requireBf16() {
-        if (gemm == Gemm.JAVA && OneDnnLibrary.isAvailable()) {
-            throw new UserInputException("--gemm java multiplies in f32: choose --precision f32, or --gemm onednn for bf16");
-        }
-        String whyNot = CpuOps.whyNoBf16();
-        if (whyNot != null) {
-            throw new UnavailableException("--precision bf16 cannot be used here: "
-                    + (backend == Backend.AUTO ? "not on a GPU, since " + whyNoGpu + "; and not on the CPU, since " : "") + whyNot
-                    + "; use --precision f32");
         }
     }
 
@@ -171,7 +115,7 @@ final class BackendOptions {
 
     /** What the run computes on, for people: also that a machine's GPU is left idle, and why. */
     String describe(Ops ops) {
-        return ops.describe() + (whyNoGpu == null || !NativeLibs.isAvailable("cuda-driver") ? "" : " (not on the GPU: " + whyNoGpu + ")");
+        return ops.describe() + opened.idleGpu();
     }
 
     /** Takes up what an image's metadata recorded, unless the user chose. */
@@ -213,16 +157,16 @@ final class BackendOptions {
 
     /** What multiplies matrices on the cpu backend; null on another. */
     String gemm() {
-        return used == Backend.CPU ? gemm.toString() : null;
+        return opened.gemm() == null ? null : opened.gemm().toString();
     }
 
     /** The arithmetic of the one that was opened. */
     String precision() {
-        return arithmetic.toString();
+        return opened.precision().toString();
     }
 
     /** The name of the one that was opened. */
     String name() {
-        return used.toString();
+        return opened.backend().toString();
     }
 }

@@ -9,6 +9,7 @@ import dev.kleinscope.weights.ModelFiles;
 import java.time.LocalDate;
 import java.time.ZoneOffset;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.EnumMap;
 import java.util.EnumSet;
 import java.util.LinkedHashMap;
@@ -26,12 +27,12 @@ import picocli.CommandLine.Option;
 @Command(
         name = "bench",
         description = {
-            "Time a model: text encoding, the transformer's forward (plain, with every block's norms, with every block's output copied "
-                    + "to the host), its attention alone, decoding, a four-step picture, and loading.",
+            "Time a model: text encoding, the transformer's forward (plain, with probes that want nothing, with every block's norms, with "
+                    + "every block's output copied to the host), its attention alone, decoding, a four-step picture, and loading.",
             "Times are wall clock. Inputs and the rotary table are on the device before the clock of a forward starts, as in a second "
                     + "denoising step, and it stops when the result can be read there. A picture goes from the prompt to 8-bit pixels "
                     + "in memory. Loading opens backend and files and ends with the first forward or encoding done; for files in the "
-                    + "page cache run it twice. Plain forwards and those with norms take turns."
+                    + "page cache run it twice. Plain forwards and those with probes or norms take turns."
         },
         footerHeading = "%nExamples:%n",
         footer = {
@@ -39,12 +40,14 @@ import picocli.CommandLine.Option;
             "      random weights, made on the GPU: no download, no file",
             "  kleinscope bench -m MODEL --size 256x256,512x512 --repeat 5 --json",
             "  kleinscope bench -m MODEL --what load,decode --size 512x512",
+            "  kleinscope bench --what forward,probes --repeat 200",
+            "      whether probes cost anything where nobody watches",
         })
 final class BenchCommand implements Callable<Integer> {
 
     /** What can be timed. */
     enum What {
-        LOAD("load"), ENCODE("encode"), FORWARD("forward"), NORMS("forward, norms of all blocks"),
+        LOAD("load"), ENCODE("encode"), FORWARD("forward"), PROBES("forward, probes that want nothing"), NORMS("forward, norms of all blocks"),
         CAPTURE("forward, all blocks to the host"), ATTENTION("attention alone"), DECODE("decode"), IMAGE("four-step picture");
 
         private final String label;
@@ -194,7 +197,7 @@ final class BenchCommand implements Callable<Integer> {
             possible.removeAll(EnumSet.of(What.ENCODE, What.IMAGE));
         }
         if (!draws) {
-            possible.removeAll(EnumSet.of(What.FORWARD, What.NORMS, What.CAPTURE, What.ATTENTION, What.IMAGE));
+            possible.removeAll(EnumSet.of(What.FORWARD, What.PROBES, What.NORMS, What.CAPTURE, What.ATTENTION, What.IMAGE));
         }
         if (!files.has(ComponentKind.VAE)) {
             possible.removeAll(EnumSet.of(What.DECODE, What.IMAGE));
@@ -210,7 +213,7 @@ final class BenchCommand implements Callable<Integer> {
             runs.encode();
         }
         for (PictureSize size : sizes) {
-            if (timed.contains(What.FORWARD) || timed.contains(What.NORMS) || timed.contains(What.CAPTURE)) {
+            if (!Collections.disjoint(timed, BenchRuns.FORWARDS)) {
                 runs.forwards(size, timed);
             }
             if (timed.contains(What.ATTENTION)) {
@@ -304,6 +307,7 @@ final class BenchCommand implements Callable<Integer> {
             json.put("warmup", warmup);
             json.put("repeat", repeat);
             json.put("timings", timings);
+            json.put("probes_to_plain", TurnRatio.of(timings));
             json.putAll(memory);
             console.json(json);
             return;
@@ -314,6 +318,7 @@ final class BenchCommand implements Callable<Integer> {
         timings.forEach(timing -> console.result(String.format(Locale.ROOT, "%-44s %10.3f %10.3f %10.3f %10s", timing.label(),
                 1e3 * timing.median(), 1e3 * timing.least(), 1e3 * timing.most(),
                 timing.gigaflops() == null ? "" : String.format(Locale.ROOT, "%.1f", timing.gigaflops()))));
+        TurnRatio.of(timings).forEach(ratio -> console.result(ratio.line()));
         memory.forEach((key, bytes) -> console.result(key.replace('_', ' ').replace(" bytes", "") + ": " + Doctor.bytes((Long) bytes)));
     }
 }

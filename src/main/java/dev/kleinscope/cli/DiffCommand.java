@@ -1,5 +1,6 @@
 package dev.kleinscope.cli;
 
+import dev.kleinscope.Backend;
 import dev.kleinscope.analysis.ActivationDiff;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.pipeline.dump.ActivationFile;
@@ -53,7 +54,7 @@ final class DiffCommand implements Callable<Integer> {
     private List<String> prompts = new ArrayList<>();
 
     @Option(names = "--backends", paramLabel = "B", split = ",", description = "Two backends to run one prompt on: cpu, cuda, reference.")
-    private List<BackendOptions.Backend> backends = new ArrayList<>();
+    private List<Backend> backends = new ArrayList<>();
 
     @Option(names = "--seed", paramLabel = "SEED", defaultValue = "1", description = "Seed of the initial noise. Default: ${DEFAULT-VALUE}.")
     private long seed;
@@ -214,7 +215,7 @@ final class DiffCommand implements Callable<Integer> {
         if (runs != 2) {
             throw new UserInputException("diff needs two of something: two files, one --prompt and two --backends, or two times --prompt");
         }
-        if (backends.contains(BackendOptions.Backend.AUTO)) {
+        if (backends.contains(Backend.AUTO)) {
             throw new UserInputException("--backends: name two of cpu, cuda and reference");
         }
         prompts.forEach(prompt -> PromptChecks.present("--prompt", prompt));

@@ -11,6 +11,8 @@ import picocli.CommandLine.Option;
 /** What every command takes that runs the whole model: which one, where, from what noise, in how many steps. */
 final class DrawingOptions {
 
+    private static final Double SCRIPT_GUIDANCE = 3.5;
+
     @Mixin
     private ModelOptions model;
 
@@ -84,8 +86,7 @@ final class DrawingOptions {
     /** @param scriptSteps what an original script takes, or null for the model's own */
     Denoising denoising(Klein klein, Console console, Integer scriptSteps) {
         boolean distilled = distillation.of(klein, console);
-        return new Denoising(steps != null ? steps : scriptSteps != null ? scriptSteps : distilled ? 4 : 50,
-                guidance != null ? guidance : scriptSteps != null ? 3.5 : 4, distilled);
+        return Denoising.of(distilled, steps != null ? steps : scriptSteps, guidance == null && scriptSteps != null ? SCRIPT_GUIDANCE : guidance);
     }
 
     /** Records the run, in the words of the options. */

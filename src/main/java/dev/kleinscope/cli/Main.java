@@ -23,6 +23,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
         synopsisSubcommandLabel = "COMMAND",
         subcommands = {
             NormsCommand.class,
+            ChannelsCommand.class,
             InterpolateCommand.class,
             GenerateCommand.class,
             EncodeCommand.class,

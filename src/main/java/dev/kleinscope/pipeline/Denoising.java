@@ -39,6 +39,11 @@ public record Denoising(int steps, double guidance, boolean distilled) {
         }
     }
 
+    /** As diffusers' pipelines have it where nothing is chosen: 4 steps, or 50 of a model that is not distilled; guidance 4. */
+    public static Denoising of(boolean distilled, Integer steps, Double guidance) {
+        return new Denoising(steps != null ? steps : distilled ? 4 : 50, guidance != null ? guidance : 4, distilled);
+    }
+
     /** Whether each step also runs without the prompt. */
     public boolean guided() {
         return !distilled && guidance > 1;

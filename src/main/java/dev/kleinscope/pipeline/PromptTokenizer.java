@@ -13,6 +13,11 @@ import java.util.Arrays;
  */
 public final class PromptTokenizer implements AutoCloseable {
 
+    /** Fewest tokens that a prompt is padded to. */
+    public static final int MIN_TOKENS = 16;
+    /** Most tokens that a prompt is padded to. */
+    public static final int MAX_TOKENS = 4096;
+
     private static final String BEFORE = "<|im_start|>user\n";
     private static final String AFTER = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n";
     private static final String PAD = "<|endoftext|>";
@@ -44,6 +49,11 @@ public final class PromptTokenizer implements AutoCloseable {
     /** Ids of a text, special tokens recognised, nothing added. */
     public int[] encode(String text) {
         return Arrays.stream(tokenizer.encode(text).getIds()).mapToInt(Math::toIntExact).toArray();
+    }
+
+    /** What an id stands for; one token can be part of a character, which then shows as U+FFFD. */
+    public String token(int id) {
+        return tokenizer.decode(new long[] {id}, false);
     }
 
     /** Whether a text is Unicode that was read without loss. */
