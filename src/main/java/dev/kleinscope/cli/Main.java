@@ -25,6 +25,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
             NormsCommand.class,
             InterpolateCommand.class,
             GenerateCommand.class,
+            AttentionCommand.class,
             EncodeCommand.class,
             ValidateCommand.class,
             InspectCommand.class,

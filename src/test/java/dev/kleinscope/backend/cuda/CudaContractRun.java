@@ -14,7 +14,7 @@ import org.junit.jupiter.api.Test;
 
 /**
  * Runs {@link OpsContract}, {@link CudaOpsTest} and {@link CudaRowsTest} on the GPU of a machine without Maven; needs JUnit's API jars alone. Exits with 1
- * if a check fails.
+ * if a check fails. Given parts of names, it runs only checks with one of them.
  */
 final class CudaContractRun {
 
@@ -22,18 +22,19 @@ final class CudaContractRun {
     }
 
     public static void main(String[] args) throws ReflectiveOperationException {
-        int failed = run(OpsContract.class, CudaOpsContractTest::new) + run(CudaOpsTest.class, CudaOpsTest::new)
-                + run(CudaRowsTest.class, CudaRowsTest::new);
+        int failed = run(OpsContract.class, CudaOpsContractTest::new, args) + run(CudaOpsTest.class, CudaOpsTest::new, args)
+                + run(CudaRowsTest.class, CudaRowsTest::new, args);
         System.out.println(failed == 0 ? "every check passes" : failed + " checks failed");
         System.exit(failed == 0 ? 0 : 1);
     }
 
-    private static int run(Class<?> declared, Supplier<Object> create) throws ReflectiveOperationException {
+    private static int run(Class<?> declared, Supplier<Object> create, String[] parts) throws ReflectiveOperationException {
         List<Method> methods = Arrays.stream(declared.getDeclaredMethods()).sorted(Comparator.comparing(Method::getName)).toList();
         methods.forEach(method -> method.setAccessible(true));
         int failed = 0;
         for (Method test : methods) {
-            if (!test.isAnnotationPresent(Test.class)) {
+            if (!test.isAnnotationPresent(Test.class)
+                    || parts.length > 0 && Arrays.stream(parts).noneMatch(test.getName()::contains)) {
                 continue;
             }
             Object instance = create.get();
