@@ -104,11 +104,11 @@ public record Attention(String prompt, Map<String, TokenSets> tokens, List<Strin
         String shares = List.of(TokenSets.IMAGE, TokenSets.PROMPT, TokenSets.TEMPLATE, TokenSets.PADDING).stream()
                 .filter(name -> sets().indexOf(name) >= 0).map(name -> {
                     int set = sets().indexOf(name);
-                    return String.format(Locale.ROOT, "%.1f%% to the %s (%.1f%% if it were spread evenly)", 100 * image[1 + set],
-                            name.equals(TokenSets.IMAGE) ? "image itself" : name, 100 * sets().evenShare(set));
+                    return String.format(Locale.ROOT, "%.1f%% (%.1f%%) to the %s", 100 * image[1 + set], 100 * sets().evenShare(set),
+                            name.equals(TokenSets.IMAGE) ? "image itself" : name);
                 }).collect(Collectors.joining(", "));
         return "Of the image's attention go " + shares + String.format(Locale.ROOT,
-                ". An image token attends as if to %.0f of %d tokens alike (entropy %.2f nats).", Math.exp(image[0]), sets().tokens(), image[0]);
+                "; in brackets what an even spread would give. An image token attends as if to %.0f of %d tokens alike (entropy %.2f nats).", Math.exp(image[0]), sets().tokens(), image[0]);
     }
 
     /** What these numbers cannot show. */

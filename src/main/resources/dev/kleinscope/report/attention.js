@@ -74,7 +74,9 @@ function heads() {
     const quantity = data.quantities[Number(chosen.quantity)];
     const values = valuesOf(quantity);
     const known = values.flat().filter((value) => typeof value === "number");
-    const limit = quantity.entropy ? quantity.even : Math.max(...known, 1e-9);
+    const limit = quantity.entropy ? 1 : Math.max(...known, 1e-9);
+    // entropies by the number of tokens that they stand for: near an even spread the logarithm hardly moves
+    const strength = (value) => (quantity.entropy ? Math.exp(value) / data.tokens : value);
     const show = (value) => (quantity.entropy ? value.toFixed(1) : shortShare(value));
     const caption = `${quantity.title}, ${quantity.entropy ? "nats" : "percent"}`;
     const divided = data.axis.findIndex((name) => /^S\d/.test(name));
@@ -84,9 +86,9 @@ function heads() {
       body.push(element("tr", {}, element("th", { scope: "row" }, `Head ${head}`), ...values.map((row, i) => {
         const value = row[head];
         const cell = element("td", { class: side(i), title: `${data.axis[i]}, head ${head}: ${typeof value !== "number" ? "not measured"
-          : quantity.entropy ? `${readable(value)} nats` : shareText(value)}` }, typeof value === "number" ? show(value) : "\u2013");
+          : quantity.entropy ? `${readable(value)} nats, as if ${Math.round(Math.exp(value))} tokens alike` : shareText(value)}` }, typeof value === "number" ? show(value) : "\u2013");
         if (typeof value === "number") {
-          const { background, ink } = diverging(value, limit);
+          const { background, ink } = diverging(strength(value), limit);
           cell.style.backgroundColor = background;
           cell.style.color = ink;
         }
@@ -102,16 +104,16 @@ function heads() {
       ramp.append(swatch);
     }
     holder.replaceChildren(scrolling(caption, made, "heat free"),
-      element("div", { class: "scale" }, "0", ramp, quantity.entropy ? `ln ${data.tokens} = ${readable(limit)}` : shareText(limit)));
+      element("div", { class: "scale" }, "0", ramp, quantity.entropy ? `${counted(data.tokens, "token")} alike, ${readable(quantity.even)} nats` : shareText(limit)));
     say("quantity", `${caption}, ${chosen.step === "mean" || !quantity.steps.length ? data.steps.length > 1
       ? `mean over ${counted(data.steps.length, "step")}` : `step ${data.steps[0]}` : `step ${data.steps[Number(chosen.step)]}`}. `
-      + (quantity.entropy ? "An even spread would have the largest." : `An even spread would give ${shareText(quantity.even)} everywhere.`));
+      + (quantity.entropy ? "Colours are by the number of tokens that a query as if looks at, the exponential of its entropy." : `An even spread would give ${shareText(quantity.even)} everywhere.`));
   });
 }
 
 function numbers() {
   const columns = [{ title: "block" }, { title: "head", number: true }, ...data.quantities.map(({ title }) => ({ title, number: true }))];
-  const rows = () => data.blocks.flatMap((block, b) => Array.from({ length: data.heads }, (_, head) => [block, head,
+  const rows = () => data.blocks.flatMap((block, b) => Array.from({ length: data.heads }, (_, head) => [block, String(head),
     ...data.quantities.map((quantity) => valuesOf(quantity)[b][head])]));
   const holder = element("div");
   byId("table").append(element("div", { class: "toolbar" }, ...exports(() => ({ columns, rows: rows() }), "attention-heads.csv")), holder);
