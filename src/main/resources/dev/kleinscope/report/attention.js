@@ -6,6 +6,12 @@ const shortShare = (value) => {
   return hundred >= 9.95 ? hundred.toFixed(0) : hundred >= 0.095 ? hundred.toFixed(1) : hundred > 0 ? "<.1" : "0";
 };
 
+/** A word may be as long as a sentence. */
+function shortened(text) {
+  const characters = Array.from(text);
+  return characters.length > 48 ? `${characters.slice(0, 47).join("")}\u2026` : text;
+}
+
 function showRun() {
   byId("finding").textContent = data.finding;
   byId("facts").textContent = [counted(data.blocks.length, "block"), `${counted(data.heads, "head")} each`,
@@ -15,7 +21,7 @@ function showRun() {
   byId("prompts").append(element("dt", {}, "Prompt"),
     element("dd", {}, foreign("div", data.prompt, { tabindex: "0", role: "region", "aria-label": "Prompt" })));
   byId("sets").append(table("Tokens", [{ title: "set" }, { title: "tokens", number: true }, { title: "even share", number: true }],
-    data.sets.map(([label, count]) => [label, String(count), shareText(count / data.tokens)])));
+    data.sets.map(([label, count]) => [shortened(label), String(count), shareText(count / data.tokens)]), { class: "sets" }));
   byId("parameters").append(parameterTable(data.parameters));
   say("steps", data.steps.length > 1 ? `mean over ${counted(data.steps.length, "step")}` : `at step ${data.steps[0]}`);
 }
@@ -64,7 +70,7 @@ function heads() {
     redraw();
   };
   const bar = element("div", { class: "toolbar" },
-    choice("Measure", data.quantities.map(({ title }, i) => [String(i), title]), pick("quantity")).label);
+    choice("Measure", data.quantities.map(({ title }, i) => [String(i), shortened(title)]), pick("quantity")).label);
   if (data.quantities[0].steps.length) {
     bar.append(choice("Steps", [["mean", `Mean of ${data.steps.length}`], ...data.steps.map((step, i) => [String(i), `Step ${step}`])],
       pick("step")).label);
@@ -78,7 +84,7 @@ function heads() {
     // entropies by the number of tokens that they stand for: near an even spread the logarithm hardly moves
     const strength = (value) => (quantity.entropy ? Math.exp(value) / data.tokens : value);
     const show = (value) => (quantity.entropy ? value.toFixed(1) : shortShare(value));
-    const caption = `${quantity.title}, ${quantity.entropy ? "nats" : "percent"}`;
+    const caption = `${shortened(quantity.title)}, ${quantity.entropy ? "nats" : "percent"}`;
     const divided = data.axis.findIndex((name) => /^S\d/.test(name));
     const side = (i) => (divided === i ? "first-single" : "");
     const body = [];
@@ -112,7 +118,7 @@ function heads() {
 }
 
 function numbers() {
-  const columns = [{ title: "block" }, { title: "head", number: true }, ...data.quantities.map(({ title }) => ({ title, number: true }))];
+  const columns = [{ title: "block" }, { title: "head", number: true }, ...data.quantities.map(({ title }) => ({ title: shortened(title), number: true }))];
   const rows = () => data.blocks.flatMap((block, b) => Array.from({ length: data.heads }, (_, head) => [block, String(head),
     ...data.quantities.map((quantity) => valuesOf(quantity)[b][head])]));
   const holder = element("div");
