@@ -26,6 +26,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
             ChannelsCommand.class,
             InterpolateCommand.class,
             GenerateCommand.class,
+            AttentionCommand.class,
             EncodeCommand.class,
             DumpCommand.class,
             DiffCommand.class,

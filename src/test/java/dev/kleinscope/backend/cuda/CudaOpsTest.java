@@ -128,6 +128,34 @@ class CudaOpsTest {
         }
     }
 
+    @Test
+    void attentionSharesInBf16AreThoseOfTheRoundedQueriesAndKeys() {
+        HostTensor q = normal(1, 130, 2 * 40);
+        HostTensor k = normal(1, 130, 2 * 40);
+        int[] groups = new int[130];
+        Arrays.fill(groups, 60, 130, 1);
+        float[] found;
+        HostTensor roundedQ;
+        HostTensor roundedK;
+        try (CudaOps ops = new CudaOps(Precision.BF16); Frame _ = ops.frame()) {
+            Tensor bq = ops.alloc(q.shape());
+            Tensor bk = ops.alloc(k.shape());
+            ops.copy(ops.input(q), bq);
+            ops.copy(ops.input(k), bk);
+            assertEquals(DType.BF16, bq.dtype());
+            Tensor shares = ops.attentionShares(bq, bk, 2, groups, 2);
+            assertEquals(DType.F32, shares.dtype());
+            found = shares.toHost().values();
+            roundedQ = bq.toHost();
+            roundedK = bk.toHost();
+        }
+        try (ReferenceOps ops = new ReferenceOps(); Frame _ = ops.frame()) {
+            float[] expected = ops.attentionShares(ops.input(roundedQ), ops.input(roundedK), 2, groups, 2).toHost().values();
+            Difference difference = Difference.of(found, expected);
+            assertTrue(difference.relativeL2() < 1e-6, difference.toString());
+        }
+    }
+
     private static float[] attention(CudaOps ops, Tensor qkv) {
         Tensor wide = ops.alloc(Shape.of(2, LARGE, 256));
         Tensor out = wide.slice(2, 128, 256);
