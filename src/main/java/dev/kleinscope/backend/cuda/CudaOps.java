@@ -52,6 +52,7 @@ public final class CudaOps implements Ops {
     private final CudaAttention attention;
     private final RowOperations rows;
     private final Reductions reductions;
+    private final Projections projections;
     private final PictureOperations pictures;
     private final LinearLayers linears;
     private final Recordings recordings;
@@ -90,6 +91,7 @@ public final class CudaOps implements Ops {
             closings.push(attention::close);
             rows = new RowOperations(cuda, kernels, rounding);
             reductions = new Reductions(kernels, memory);
+            projections = new Projections(kernels);
             CudnnConvolution convolution = null;
             if (precision == Precision.BF16 && cuda.cudnn()) {
                 convolution = new CudnnConvolution(cuda, memory, kernels);
@@ -190,6 +192,12 @@ public final class CudaOps implements Ops {
         cuda.synchronize();
         downloads.finish();
         memory.settle();
+    }
+
+    @Override
+    public void settle() {
+        cuda.requireOwner();
+        cuda.stream();
     }
 
     @Override
@@ -296,6 +304,18 @@ public final class CudaOps implements Ops {
     public void rmsNormRope(Tensor q, Tensor k, Tensor normQ, Tensor normK, double eps, Rope rope, Tensor qOut, Tensor kOut) {
         OpShapes.rmsNormRope(q, k, normQ, normK, rope, qOut, kOut);
         rows.rmsNormRope(q, k, normQ, normK, eps, rope, qOut, kOut);
+    }
+
+    @Override
+    public void rotate(Tensor x, Rope rope, Tensor out) {
+        OpShapes.rotate(x, rope, out);
+        projections.rotate(x, rope, out);
+    }
+
+    @Override
+    public void addProjections(Tensor x, Tensor from, Tensor to, Tensor out) {
+        OpShapes.addProjections(x, from, to, out);
+        projections.add(x, from, to, out);
     }
 
     /** A query that sees no key gets zeros. */
