@@ -10,6 +10,8 @@ import dev.kleinscope.model.vae.VaeConfig;
 import dev.kleinscope.ops.Frame;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.ops.WeightGroup;
+import dev.kleinscope.pipeline.intervene.Capture;
+import dev.kleinscope.pipeline.intervene.Interventions;
 import dev.kleinscope.probe.Observer;
 import dev.kleinscope.probe.PointCatalog;
 import dev.kleinscope.probe.Probes;
@@ -122,6 +124,11 @@ public final class Klein implements AutoCloseable {
         return new Readings(ops);
     }
 
+    /** For keeping a run's activations, to be put into another run of this model. The caller closes it. */
+    public Capture capture() {
+        return new Capture(ops);
+    }
+
     /** What the run computes on, for people. */
     public String backend() {
         return ops.describe();
@@ -130,7 +137,13 @@ public final class Klein implements AutoCloseable {
     /** Draws latents with this model's transformer; see {@link Denoising#run}. */
     public HostTensor denoise(Denoising denoising, HostTensor noise, HostTensor promptEmbeds, HostTensor negativeEmbeds,
             List<HostTensor> references, Observer observer, Denoising.StepListener listener) {
-        return denoising.run(ops, dit(), noise, promptEmbeds, negativeEmbeds, references, observer, listener);
+        return denoise(denoising, noise, promptEmbeds, negativeEmbeds, references, Interventions.NONE, observer, listener);
+    }
+
+    /** The same with changes; see {@link Denoising#run}. */
+    public HostTensor denoise(Denoising denoising, HostTensor noise, HostTensor promptEmbeds, HostTensor negativeEmbeds,
+            List<HostTensor> references, Interventions interventions, Observer observer, Denoising.StepListener listener) {
+        return denoising.run(ops, dit(), noise, promptEmbeds, negativeEmbeds, references, interventions, observer, listener);
     }
 
     /** @throws dev.kleinscope.weights.ModelException if there is none or its weights do not fit */

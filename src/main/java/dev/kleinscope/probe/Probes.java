@@ -24,7 +24,12 @@ public interface Probes {
 
     boolean wants(String point);
 
-    /** Reports an activation and returns it, carrying the point's name. */
+    /** Whether {@link #at} may write to what is reported there, in this forward. Such a point is also wanted. */
+    default boolean changes(String point) {
+        return false;
+    }
+
+    /** Reports an activation, which is changed where it lies if it is, and returns it, carrying the point's name. */
     Tensor at(String point, Tensor tensor);
 
     /** Reports a value that the model itself does not need, computed only if somebody watches. */
@@ -34,21 +39,26 @@ public interface Probes {
         }
     }
 
-    /** Passes on what is in {@code wanted}. */
-    static Probes to(Set<String> wanted, BiConsumer<String, Tensor> report) {
-        return relay(wanted::contains, report);
+    /** Passes on what is in {@code wanted}, of which {@code changed} may be written to. */
+    static Probes to(Set<String> wanted, Set<String> changed, BiConsumer<String, Tensor> report) {
+        return relay(wanted::contains, changed::contains, report);
     }
 
     /** Reports to an observer as one pass of one step. */
     static Probes of(Observer observer, int step, Pass pass) {
-        return relay(observer::wants, (point, tensor) -> observer.saw(step, pass, point, tensor));
+        return relay(observer::wants, _ -> false, (point, tensor) -> observer.saw(step, pass, point, tensor));
     }
 
-    private static Probes relay(Predicate<String> wanted, BiConsumer<String, Tensor> report) {
+    private static Probes relay(Predicate<String> wanted, Predicate<String> changed, BiConsumer<String, Tensor> report) {
         return new Probes() {
             @Override
             public boolean wants(String point) {
                 return wanted.test(point);
+            }
+
+            @Override
+            public boolean changes(String point) {
+                return changed.test(point);
             }
 
             @Override

@@ -41,8 +41,7 @@ final class SingleBlock {
         double eps = config.eps();
         Tensor joint = x.joint();
         try (Frame frame = ops.frame()) {
-            probes.side(points.norm(), () -> ops.layerNorm(joint, eps));
-            Tensor h = ops.layerNormModulate(joint, mod.scale(), mod.shift(), eps);
+            Tensor h = Unfused.modulated(ops, joint, mod, eps, points.norm(), probes);
 
             Tensor qkvMlp = probes.at(points.toQkvMlp(), ops.linear(h, toQkvMlp));
             Tensor qRaw = qkvMlp.slice(2, 0, hidden);
@@ -50,11 +49,11 @@ final class SingleBlock {
             Tensor v = qkvMlp.slice(2, 2 * hidden, 3 * hidden);
             Tensor a = qkvMlp.slice(2, 3 * hidden, 3 * hidden + mlpHidden);
             Tensor b = qkvMlp.slice(2, 3 * hidden + mlpHidden, 3 * hidden + 2 * mlpHidden);
-            probes.side(points.normQ(), () -> normed(ops, qRaw, normQ));
-            probes.side(points.normK(), () -> normed(ops, kRaw, normK));
             Tensor q = ops.alloc(joint.shape());
             Tensor k = ops.alloc(joint.shape());
             ops.rmsNormRope(qRaw, kRaw, normQ, normK, eps, rope, q, k);
+            Unfused.normedHeads(ops, qRaw, normQ, eps, rope, q, points.normQ(), probes);
+            Unfused.normedHeads(ops, kRaw, normK, eps, rope, k, points.normK(), probes);
 
             Tensor attnMlp = ops.alloc(joint.shape().withLast(hidden + mlpHidden));
             ops.attention(q, k, v, config.heads(), config.heads(), AttentionMask.NONE, attnMlp.slice(2, 0, hidden));
@@ -65,11 +64,5 @@ final class SingleBlock {
             ops.gatedResidual(joint, mod.gate(), blockOut, out);
             return Streams.of(probes.at(points.out(), frame.escape(out)), x.txt().dim(1));
         }
-    }
-
-    private Tensor normed(Ops ops, Tensor x, Tensor weight) {
-        Tensor out = ops.alloc(x.shape());
-        ops.rmsNorm(x, weight, config.eps(), out);
-        return out.reshape(x.dim(0), x.dim(1), config.heads(), config.headDim());
     }
 }
