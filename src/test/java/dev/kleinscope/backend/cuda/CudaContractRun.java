@@ -13,22 +13,28 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 /**
- * Runs {@link OpsContract}, {@link CudaOpsTest} and {@link CudaRowsTest} on the GPU of a machine without Maven; needs JUnit's API jars alone. Exits with 1
- * if a check fails.
+ * Runs {@link OpsContract}, {@link CudaOpsTest}, {@link CudaRowsTest} and {@link CudaInterventionsTest} on the GPU of a machine without
+ * Maven; needs JUnit's API jars alone. Given names of these classes, runs only those. Exits with 1 if a check fails.
  */
 final class CudaContractRun {
+
+    private static List<String> only = List.of();
 
     private CudaContractRun() {
     }
 
     public static void main(String[] args) throws ReflectiveOperationException {
+        only = List.of(args);
         int failed = run(OpsContract.class, CudaOpsContractTest::new) + run(CudaOpsTest.class, CudaOpsTest::new)
-                + run(CudaRowsTest.class, CudaRowsTest::new);
+                + run(CudaRowsTest.class, CudaRowsTest::new) + run(CudaInterventionsTest.class, CudaInterventionsTest::new);
         System.out.println(failed == 0 ? "every check passes" : failed + " checks failed");
         System.exit(failed == 0 ? 0 : 1);
     }
 
     private static int run(Class<?> declared, Supplier<Object> create) throws ReflectiveOperationException {
+        if (!only.isEmpty() && !only.contains(declared.getSimpleName())) {
+            return 0;
+        }
         List<Method> methods = Arrays.stream(declared.getDeclaredMethods()).sorted(Comparator.comparing(Method::getName)).toList();
         methods.forEach(method -> method.setAccessible(true));
         int failed = 0;

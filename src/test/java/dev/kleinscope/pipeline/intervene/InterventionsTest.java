@@ -7,12 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.kleinscope.Reference;
-import dev.kleinscope.ops.Ops;
 import dev.kleinscope.pipeline.Denoising;
-import dev.kleinscope.pipeline.Klein;
-import dev.kleinscope.pipeline.Prompt;
 import dev.kleinscope.pipeline.TokenGroups;
-import dev.kleinscope.pipeline.TorchNoise;
 import dev.kleinscope.pipeline.validate.DitCase;
 import dev.kleinscope.pipeline.validate.ReferenceCase;
 import dev.kleinscope.pipeline.validate.TensorCheck;
@@ -20,21 +16,15 @@ import dev.kleinscope.probe.Change;
 import dev.kleinscope.probe.Direction;
 import dev.kleinscope.probe.Intervention;
 import dev.kleinscope.probe.InterventionException;
-import dev.kleinscope.probe.Observer;
 import dev.kleinscope.probe.Pass;
-import dev.kleinscope.probe.Point;
 import dev.kleinscope.probe.TokenStream;
 import dev.kleinscope.tensor.Difference;
 import dev.kleinscope.tensor.HostTensor;
-import dev.kleinscope.tensor.Tensor;
-import dev.kleinscope.weights.ModelFiles;
-import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Consumer;
-import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -43,50 +33,13 @@ import org.junit.jupiter.params.provider.EnumSource;
 /** What is changed, and that nothing else is. */
 class InterventionsTest {
 
-    private static final int TOKENS = 40;
-    private static final int IMAGE = 12;
+    private static final int TOKENS = PromptPair.TOKENS;
+    private static final int IMAGE = PromptPair.IMAGE;
     private static final Denoising GUIDED = new Denoising(2, 4, false);
     private static final Denoising PLAIN = new Denoising(2, 1, true);
 
-    /** The miniature on a backend, with two prompts that start from one noise. */
-    private static final class Bench implements AutoCloseable {
-
-        private final Ops ops;
-        private final Klein klein;
-        private final HostTensor noise;
-        private final Map<String, HostTensor> embeds = new LinkedHashMap<>();
-        private final Map<Pass, TokenGroups> groups = new EnumMap<>(Pass.class);
-
-        Bench(Ops ops) {
-            this.ops = ops;
-            klein = new Klein(ModelFiles.resolve(Reference.TINY_KLEIN.toString()), ops);
-            noise = new HostTensor("noise", klein.latentShape(64, 48),
-                    new TorchNoise(TorchNoise.Kind.TORCH_CPU, 3, 132).next(TorchNoise.Type.F32, klein.latentShape(64, 48).dims()));
-            for (String prompt : List.of("", Reference.EXTREME, Reference.SAFE)) {
-                Prompt encoded = klein.tokenizer().prompt(prompt, TOKENS);
-                embeds.put(prompt, klein.encode(encoded));
-                groups.put(prompt.isEmpty() ? Pass.UNCOND : Pass.COND, encoded.groups());
-            }
-        }
-
-        HostTensor run(Denoising denoising, String prompt, Observer observer, Intervention... changes) {
-            return klein.denoise(denoising, noise, embeds.get(prompt), denoising.guided() ? embeds.get("") : null, List.of(),
-                    new Interventions(List.of(changes), groups), observer, null);
-        }
-
-        Set<String> points() {
-            return klein.points().points().stream().map(Point::name).collect(Collectors.toSet());
-        }
-
-        @Override
-        public void close() {
-            klein.close();
-            ops.close();
-        }
-    }
-
-    private static void on(Reference.Backend backend, Consumer<Bench> test) {
-        try (Bench bench = new Bench(backend.open())) {
+    private static void on(Reference.Backend backend, Consumer<PromptPair> test) {
+        try (PromptPair bench = new PromptPair(backend.open())) {
             test.accept(bench);
         }
     }
@@ -95,11 +48,11 @@ class InterventionsTest {
     @EnumSource(Reference.Backend.class)
     void aRunPatchedWithItsOwnValuesAtEveryPointIsTheSameToTheBit(Reference.Backend backend) {
         on(backend, bench -> {
-            try (Capture own = bench.klein.capture()) {
+            try (Capture own = bench.klein().capture()) {
                 own.take(bench.points());
                 HostTensor plain = bench.run(GUIDED, Reference.SAFE, own);
                 Map<String, HostTensor> seen = new LinkedHashMap<>();
-                HostTensor patched = bench.run(GUIDED, Reference.SAFE, recorder(seen, bench.points()),
+                HostTensor patched = bench.run(GUIDED, Reference.SAFE, PromptPair.recorder(seen, bench.points()),
                         Intervention.at("**", new Change.Replace(own)));
                 assertArrayEquals(plain.values(), patched.values());
                 assertEquals(bench.points().size() * 4, seen.size());
@@ -112,7 +65,7 @@ class InterventionsTest {
     @EnumSource(Reference.Backend.class)
     void everythingOfAnotherRunMakesThatRun(Reference.Backend backend) {
         on(backend, bench -> {
-            try (Capture other = bench.klein.capture()) {
+            try (Capture other = bench.klein().capture()) {
                 other.take(bench.points());
                 HostTensor theirs = bench.run(GUIDED, Reference.EXTREME, other);
                 HostTensor ours = bench.run(GUIDED, Reference.SAFE, null);
@@ -129,7 +82,7 @@ class InterventionsTest {
         for (Reference.Backend backend : Reference.Backend.values()) {
             on(backend, bench -> {
                 try (ReferenceCase reference = ReferenceCase.open(Reference.caseFile(name))) {
-                    List<TensorCheck> checks = DitCase.run(reference, bench.klein.dit(), bench.ops);
+                    List<TensorCheck> checks = DitCase.run(reference, bench.klein().dit(), bench.ops());
                     assertTrue(checks.size() > 10, "only " + checks.size() + " tensors compared");
                     checks.forEach(check -> assertTrue(check.within(5e-5), () -> backend + ": " + check));
                 }
@@ -145,8 +98,8 @@ class InterventionsTest {
         on(Reference.Backend.CPU, bench -> {
             Map<String, HostTensor> plain = new LinkedHashMap<>();
             Map<String, HostTensor> changed = new LinkedHashMap<>();
-            bench.run(GUIDED, Reference.SAFE, recorder(plain, Set.of(point, "proj_out")));
-            bench.run(GUIDED, Reference.SAFE, recorder(changed, Set.of(point, "proj_out")),
+            bench.run(GUIDED, Reference.SAFE, PromptPair.recorder(plain, Set.of(point, "proj_out")));
+            bench.run(GUIDED, Reference.SAFE, PromptPair.recorder(changed, Set.of(point, "proj_out")),
                     Intervention.at(point, new Change.Scale(0.5)).steps("1").pass(Pass.UNCOND));
             for (String untouched : List.of("0 COND ", "0 UNCOND ", "1 COND ")) {
                 assertArrayEquals(plain.get(untouched + point).values(), changed.get(untouched + point).values(), untouched);
@@ -166,7 +119,7 @@ class InterventionsTest {
         on(Reference.Backend.CPU, bench -> {
             String point = "transformer_blocks.1.img";
             Map<String, HostTensor> plain = new LinkedHashMap<>();
-            HostTensor unchanged = bench.run(PLAIN, Reference.SAFE, recorder(plain, Set.of(point)));
+            HostTensor unchanged = bench.run(PLAIN, Reference.SAFE, PromptPair.recorder(plain, Set.of(point)));
             float[] first = new float[64];
             float[] second = new float[64];
             for (int i = 0; i < 64; i++) {
@@ -176,7 +129,7 @@ class InterventionsTest {
             for (Change turn : List.of(new Change.TurnPairs(60, 4),
                     new Change.Turn(new Direction("u", first), new Direction("v", second), 120))) {
                 Map<String, HostTensor> turned = new LinkedHashMap<>();
-                HostTensor out = bench.run(PLAIN, Reference.SAFE, recorder(turned, Set.of(point)), Intervention.at(point, turn).steps("0"));
+                HostTensor out = bench.run(PLAIN, Reference.SAFE, PromptPair.recorder(turned, Set.of(point)), Intervention.at(point, turn).steps("0"));
                 HostTensor before = plain.get("0 COND " + point);
                 HostTensor after = turned.get("0 COND " + point);
                 for (int row = 0; row < IMAGE; row++) {
@@ -200,17 +153,17 @@ class InterventionsTest {
             direction[5] = 3;
             direction[9] = -4;
             Map<String, HostTensor> seen = new LinkedHashMap<>();
-            bench.run(PLAIN, Reference.SAFE, recorder(seen, Set.of(point)),
+            bench.run(PLAIN, Reference.SAFE, PromptPair.recorder(seen, Set.of(point)),
                     Intervention.at(point, new Change.Remove(new Direction("d", direction), 1)));
             HostTensor removed = seen.get("0 COND " + point);
             for (int row = 0; row < TOKENS + IMAGE; row++) {
                 assertEquals(0, dot(removed.row(row), direction) / norm(removed.row(row)), 1e-5, "token " + row);
             }
             Map<String, HostTensor> plain = new LinkedHashMap<>();
-            bench.run(PLAIN, Reference.SAFE, recorder(plain, Set.of(point)));
+            bench.run(PLAIN, Reference.SAFE, PromptPair.recorder(plain, Set.of(point)));
             Map<String, HostTensor> noisy = new LinkedHashMap<>();
             Intervention noise = Intervention.at(point, new Change.Noise(0.1, false, 8)).stream(TokenStream.IMAGE);
-            bench.run(PLAIN, Reference.SAFE, recorder(noisy, Set.of(point)), noise);
+            bench.run(PLAIN, Reference.SAFE, PromptPair.recorder(noisy, Set.of(point)), noise);
             double energy = 0;
             for (int row = 0; row < TOKENS + IMAGE; row++) {
                 float[] difference = noisy.get("0 COND " + point).row(row);
@@ -225,7 +178,7 @@ class InterventionsTest {
             }
             assertEquals(0.1, Math.sqrt(energy / IMAGE), 0.02);
             Map<String, HostTensor> again = new LinkedHashMap<>();
-            bench.run(PLAIN, Reference.SAFE, recorder(again, Set.of(point)), noise);
+            bench.run(PLAIN, Reference.SAFE, PromptPair.recorder(again, Set.of(point)), noise);
             assertArrayEquals(noisy.get("0 COND " + point).values(), again.get("0 COND " + point).values());
         });
     }
@@ -236,9 +189,9 @@ class InterventionsTest {
             String point = "single_transformer_blocks.0";
             for (TokenStream stream : List.of(TokenStream.PROMPT, TokenStream.TEMPLATE, TokenStream.PADDING)) {
                 Map<String, HostTensor> seen = new LinkedHashMap<>();
-                bench.run(GUIDED, Reference.SAFE, recorder(seen, Set.of(point)), Intervention.at(point, new Change.Zero()).stream(stream));
+                bench.run(GUIDED, Reference.SAFE, PromptPair.recorder(seen, Set.of(point)), Intervention.at(point, new Change.Zero()).stream(stream));
                 for (Pass pass : Pass.values()) {
-                    TokenGroups groups = bench.groups.get(pass);
+                    TokenGroups groups = bench.groups().get(pass);
                     for (int row = 0; row < TOKENS + IMAGE; row++) {
                         boolean prompt = row >= groups.promptFrom() && row < groups.promptTo();
                         TokenStream of = row >= TOKENS ? TokenStream.IMAGE : prompt ? TokenStream.PROMPT
@@ -278,7 +231,7 @@ class InterventionsTest {
             String message = assertThrows(InterventionException.class, () -> bench.run(PLAIN, Reference.SAFE, null,
                     Intervention.at(point, new Change.Add(new Direction("steer", new float[] {1, 2}), 1)))).getMessage();
             assertTrue(message.contains("steer has 2 values, but 64 channels"), message);
-            try (Capture capture = bench.klein.capture()) {
+            try (Capture capture = bench.klein().capture()) {
                 capture.take(Set.of(point));
                 bench.run(new Denoising(1, 1, true), Reference.SAFE, capture);
                 message = assertThrows(InterventionException.class, () -> bench.run(PLAIN, Reference.SAFE, null,
@@ -286,21 +239,6 @@ class InterventionsTest {
                 assertTrue(message.contains(point + " at step 1, cond, was not captured"), message);
             }
         });
-    }
-
-    private static Observer recorder(Map<String, HostTensor> seen, Set<String> points) {
-        return new Observer() {
-            @Override
-            public boolean wants(String point) {
-                return points.contains(point);
-            }
-
-            @Override
-            public void saw(int step, Pass pass, String point, Tensor tensor) {
-                HostTensor before = seen.put(step + " " + pass + " " + point, tensor.toHost());
-                assertEquals(null, before, point + " fired twice");
-            }
-        };
     }
 
     private static double norm(float[] row) {
