@@ -35,8 +35,8 @@ record Span(int from, int to) {
             case TEXT -> spans.add(new Span(0, text ? txtTokens : 0));
             default -> {
                 if (text && groups == null) {
-                    throw new InterventionException("stream=" + stream.label() + ": embeddings that were not encoded here do not tell which "
-                            + "positions hold it; choose stream=text or stream=image, or give the prompt itself");
+                    throw new InterventionException("stream=" + stream.label() + ": embeddings from a file, or blended of prompts of "
+                            + "different length, do not tell which positions hold it; choose stream=text or stream=image");
                 }
                 if (text && stream == TokenStream.PROMPT) {
                     spans.add(new Span(groups.promptFrom(), groups.promptTo()));
