@@ -24,6 +24,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
         subcommands = {
             NormsCommand.class,
             InterpolateCommand.class,
+            PatchCommand.class,
             GenerateCommand.class,
             EncodeCommand.class,
             ValidateCommand.class,

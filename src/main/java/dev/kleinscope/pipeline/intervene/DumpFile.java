@@ -13,7 +13,7 @@ import dev.kleinscope.weights.Safetensors;
  * @param file read when an activation is asked for; the caller closes it
  * @param name as records have it
  */
-record DumpFile(Safetensors file, String name) implements ActivationSource {
+public record DumpFile(Safetensors file, String name) implements ActivationSource {
 
     @Override
     public Tensor activation(int step, Pass pass, String point) {
