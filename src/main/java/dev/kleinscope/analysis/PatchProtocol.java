@@ -272,11 +272,41 @@ public record PatchProtocol(Klein klein, String from, ActivationSource dump, Str
         if (own.isEmpty()) {
             return "The metric " + metric.label() + " could not be taken of any run.";
         }
+        String along = alongTheStreams(own);
+        if (!along.isEmpty()) {
+            return "By " + metric.label() + ", " + along + " This describes one pair; it is no test.";
+        }
         Patching.Effect most = own.stream().max(Comparator.comparingDouble(effect -> Math.abs(effect.effect()))).orElseThrow();
         return String.format(Locale.ROOT, "By %s, replacing %s (%s%s) moves the outcome most: %.3f of the way from the second prompt's to the "
                 + "first's%s. This describes one pair; it is no test.", metric.label(), most.point(), most.stream(),
                 most.step() == null ? "" : ", step " + (most.step() + 1) + " alone", most.effect(), most.nullEffect() == null ? ""
                         : String.format(Locale.ROOT, ", where the comparison's activation moves it %.3f", most.nullEffect()));
+    }
+
+    /** Where the residual stream begins and ceases to carry more than half; empty unless it alone was patched, at all steps at once. */
+    private String alongTheStreams(List<Patching.Effect> effects) {
+        if (perStep || points.stream().anyMatch(point -> point.role() != Point.Role.BLOCK)) {
+            return "";
+        }
+        List<String> parts = new ArrayList<>();
+        for (TokenStream stream : List.of(TokenStream.TEXT, TokenStream.IMAGE)) {
+            List<Patching.Effect> own = effects.stream().filter(effect -> effect.stream().equals(stream.label())).toList();
+            List<Patching.Effect> half = own.stream().filter(effect -> effect.effect() >= 0.5).toList();
+            if (own.isEmpty()) {
+                continue;
+            }
+            if (half.isEmpty()) {
+                Patching.Effect most = own.stream().max(Comparator.comparingDouble(Patching.Effect::effect)).orElseThrow();
+                parts.add(String.format(Locale.ROOT, "the %s stream nowhere carries half of the difference (most %.3f, after %s)", stream.label(),
+                        most.effect(), most.point()));
+            } else {
+                Patching.Effect first = half.getFirst();
+                Patching.Effect last = half.getLast();
+                parts.add(String.format(Locale.ROOT, "the %s stream carries more than half of the difference from %s (%.3f) to %s (%.3f)",
+                        stream.label(), first.point(), first.effect(), last.point(), last.effect()));
+            }
+        }
+        return parts.isEmpty() ? "" : String.join("; ", parts) + ".";
     }
 
     private List<String> limits(int seeds, Map<String, Encoded> prompts) {

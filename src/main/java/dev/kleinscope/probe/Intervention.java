@@ -22,9 +22,9 @@ public record Intervention(List<String> points, Change change, Ranges steps, Pas
         points = List.copyOf(points);
     }
 
-    /** A change of everything at the points of a glob. */
+    /** A change of everything at the points of a glob, or of several with spaces between. */
     public static Intervention at(String points, Change change) {
-        return new Intervention(List.of(points), change, Ranges.ALL, null, TokenStream.ALL, Ranges.ALL, Ranges.ALL);
+        return new Intervention(List.of(points.strip().split("\\s+")), change, Ranges.ALL, null, TokenStream.ALL, Ranges.ALL, Ranges.ALL);
     }
 
     /** Only at these steps, for instance {@code "0-1"}. */
