@@ -25,6 +25,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
             NormsCommand.class,
             ChannelsCommand.class,
             InterpolateCommand.class,
+            PatchCommand.class,
             GenerateCommand.class,
             AttentionCommand.class,
             EncodeCommand.class,

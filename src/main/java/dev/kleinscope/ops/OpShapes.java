@@ -154,6 +154,24 @@ public final class OpShapes {
         require(q.dim(0) == k.dim(0), "rmsNormRope", "batches differ", "q", q, "k", k);
     }
 
+    public static void rotate(Tensor x, Rope rope, Tensor out) {
+        String op = "rotate";
+        alike(op, out, x);
+        require(x.shape().rank() == 3 && rope.cos().shape().rank() == 2 && rope.cos().dim(1) > 0 && x.dim(2) % (2 * rope.cos().dim(1)) == 0,
+                op, "rows of x [batch, tokens, heads * headDim] must be whole heads of two channels an angle", "x", x, "cos", rope.cos());
+        expect(op, Shape.of(x.dim(1), rope.cos().dim(1)), "cos", rope.cos());
+        expect(op, rope.cos().shape(), "sin", rope.sin());
+    }
+
+    public static void addProjections(Tensor x, Tensor from, Tensor to, Tensor out) {
+        String op = "addProjections";
+        alike(op, out, x);
+        require(from.shape().rank() == 2 && from.dim(1) == x.dim(-1) && from.dim(0) >= 1 && from.dim(0) <= Ops.MOST_PROJECTIONS, op,
+                "from must be [n, hidden] with n from 1 to " + Ops.MOST_PROJECTIONS, "x", x, "from", from);
+        expect(op, from.shape(), "to", to);
+        apart(op, out, from, to);
+    }
+
     public static void attention(Tensor q, Tensor k, Tensor v, long heads, long kvHeads, AttentionMask mask, Tensor out) {
         String op = "attention";
         require(q.shape().rank() == 3 && k.shape().rank() == 3, op, "q and k must be [batch, tokens, heads * headDim]",

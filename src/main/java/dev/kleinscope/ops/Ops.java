@@ -16,6 +16,9 @@ import java.util.List;
  */
 public interface Ops extends AutoCloseable {
 
+    /** Directions that {@link #addProjections} takes at once. */
+    int MOST_PROJECTIONS = 64;
+
     /** {@code "reference"}, {@code "cpu"}, ... and what it runs on, for people. */
     String describe();
 
@@ -56,6 +59,10 @@ public interface Ops extends AutoCloseable {
 
     /** Waits until everything queued is done, downloads too. */
     default void finish() {
+    }
+
+    /** Queues what is held back to be joined with what comes next: before an activation is written to where it lies. */
+    default void settle() {
     }
 
     /** A number that a model is given, such as a timestep, as this backend's arithmetic keeps it. */
@@ -185,6 +192,23 @@ public interface Ops extends AutoCloseable {
     void embedding(Tensor table, int[] ids, Tensor out);
 
     void copy(Tensor x, Tensor out);
+
+    /**
+     * The rotation of {@link #rmsNormRope} alone, of heads of twice as many channels as {@code rope} has angles.
+     *
+     * @param x [batch, tokens, heads * headDim]
+     */
+    void rotate(Tensor x, Rope rope, Tensor out);
+
+    /**
+     * {@code x + sum_k (x . from_k) to_k}, row by row: what removes, turns or reflects directions. Products and sums in f32 or better,
+     * the result rounded once.
+     *
+     * @param x [.., hidden]
+     * @param from f32 [n, hidden], n from 1 to {@link #MOST_PROJECTIONS}
+     * @param to as from
+     */
+    void addProjections(Tensor x, Tensor from, Tensor to, Tensor out);
 
     /**
      * Sums over each row, for norms and what a block changed. Each takes two columns of {@code out}, the nearest f32 and the

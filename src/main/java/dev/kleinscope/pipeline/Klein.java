@@ -11,6 +11,8 @@ import dev.kleinscope.model.vae.VaeConfig;
 import dev.kleinscope.ops.Frame;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.ops.WeightGroup;
+import dev.kleinscope.pipeline.intervene.Capture;
+import dev.kleinscope.pipeline.intervene.Interventions;
 import dev.kleinscope.probe.Observer;
 import dev.kleinscope.probe.PointCatalog;
 import dev.kleinscope.probe.Probes;
@@ -135,6 +137,11 @@ public final class Klein implements AutoCloseable {
         return readings.isEmpty() ? new Readings(ops, readings) : readings.pop();
     }
 
+    /** For keeping a run's activations, to be put into another run of this model. The caller closes it. */
+    public Capture capture() {
+        return new Capture(ops);
+    }
+
     /** What the run computes on, for people. */
     public String backend() {
         return ops.describe();
@@ -148,13 +155,19 @@ public final class Klein implements AutoCloseable {
      */
     public HostTensor denoise(Denoising denoising, HostTensor noise, HostTensor promptEmbeds, HostTensor negativeEmbeds,
             List<HostTensor> references, Observer observer, Denoising.StepListener listener) {
+        return denoise(denoising, noise, promptEmbeds, negativeEmbeds, references, Interventions.NONE, observer, listener);
+    }
+
+    /** The same with changes; see {@link Denoising#run}. */
+    public HostTensor denoise(Denoising denoising, HostTensor noise, HostTensor promptEmbeds, HostTensor negativeEmbeds,
+            List<HostTensor> references, Interventions interventions, Observer observer, Denoising.StepListener listener) {
         Dit model = dit();
         Shape shape = noise.shape();
         long tokens = shape.dim(2) * shape.dim(3) + promptEmbeds.shape().dim(1)
                 + references.stream().mapToLong(reference -> reference.shape().dim(2) * reference.shape().dim(3)).sum();
         ditWeights.reserve("the transformer on a picture of " + shape.dim(3) * 16 + "x" + shape.dim(2) * 16,
                 DitMemory.bytes(model.config(), shape.dim(0) * tokens));
-        HostTensor latents = denoising.run(ops, model, noise, promptEmbeds, negativeEmbeds, references, observer, listener);
+        HostTensor latents = denoising.run(ops, model, noise, promptEmbeds, negativeEmbeds, references, interventions, observer, listener);
         stamps.requireUnchanged();
         return latents;
     }

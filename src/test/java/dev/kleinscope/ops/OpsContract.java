@@ -539,6 +539,77 @@ public abstract class OpsContract {
     }
 
     @Test
+    void rotateMatchesForBothPairingsAndAnyHeads() {
+        for (Rope.Pairing pairing : Rope.Pairing.values()) {
+            for (int tokens : TOKENS) {
+                for (int headDim : new int[] {2, 20, 32, 128, 1002}) {
+                    HostTensor angles = normal(tokens, headDim / 2);
+                    check("rotate " + pairing + " " + headDim, Shape.of(2, tokens, 3 * headDim),
+                            (on, in, out) -> on.rotate(in[0], new Rope(in[1], in[2], pairing), out), normal(2, tokens, 3 * headDim),
+                            each(angles, Math::cos), each(angles, Math::sin));
+                }
+            }
+        }
+    }
+
+    @Test
+    void addProjectionsMatchesForRowsAndVectors() {
+        for (int hidden : new int[] {1, 7, 64, 1001, 3072}) {
+            for (int directions : new int[] {1, 2, 64}) {
+                HostTensor from = each(normal(directions, hidden), value -> value / Math.sqrt(hidden));
+                check("addProjections " + directions + " of " + hidden, Shape.of(2, 17, hidden),
+                        (on, in, out) -> on.addProjections(in[0], in[1], in[2], out), normal(2, 17, hidden), from, normal(directions, hidden));
+                check("addProjections " + directions + " of vectors of " + hidden, Shape.of(3, hidden),
+                        (on, in, out) -> on.addProjections(in[0], in[1], in[2], out), normal(3, hidden), from, normal(directions, hidden));
+            }
+        }
+    }
+
+    @Test
+    void whatIsSeenMayBeChangedWhereItLies() {
+        changeWhereItLies(ops);
+    }
+
+    /** A GPU joins a gated residual and the LayerNorm that follows; what is changed between them must not be passed by. */
+    public static void changeWhereItLies(Ops ops) {
+        Random random = new Random(5);
+        for (int time = 0; time < 6; time++) {
+            HostTensor x = normal(random, 1, 35, 64);
+            HostTensor y = normal(random, 1, 35, 64);
+            HostTensor gate = normal(random, 1, 64);
+            HostTensor scale = normal(random, 1, 64);
+            HostTensor shift = normal(random, 1, 64);
+            HostTensor changed = normal(random, 1, 35, 64);
+            try (Frame _ = ops.frame()) {
+                Tensor expected = ops.alloc(x.shape());
+                ops.layerNormModulate(laid(ops, ops.input(changed)), ops.input(scale), ops.input(shift), 1e-6, expected);
+                Tensor found = ops.repeat("changed where it lies", List.of(ops.input(x), ops.input(y), ops.input(gate), ops.input(scale),
+                        ops.input(shift)), (point, tensor) -> {
+                            try (Frame _ = ops.frame()) {
+                                ops.copy(ops.input(changed), tensor);
+                            }
+                        }, (in, watcher) -> {
+                            try (Frame frame = ops.frame()) {
+                                Tensor sum = ops.alloc(x.shape());
+                                ops.gatedResidual(laid(ops, in.get(0)), in.get(2), laid(ops, in.get(1)), sum);
+                                ops.settle();
+                                watcher.saw("sum", sum);
+                                return frame.escape(ops.layerNormModulate(sum, in.get(3), in.get(4), 1e-6));
+                            }
+                        });
+                assertArrayEquals(expected.toHost().values(), found.toHost().values(), "time " + time);
+            }
+        }
+    }
+
+    /** As an activation in the backend's own type. */
+    private static Tensor laid(Ops ops, Tensor x) {
+        Tensor out = ops.alloc(x.shape());
+        ops.copy(x, out);
+        return out;
+    }
+
+    @Test
     void attentionMatchesForHeadSizesGroupsAndMasks() {
         AttentionMask[] masks = {AttentionMask.NONE, new AttentionMask(true, null),
             new AttentionMask(false, new long[] {1, 11}), new AttentionMask(true, new long[] {9, 0})};
@@ -694,6 +765,8 @@ public abstract class OpsContract {
         Rope rope = new Rope(ops.input(normal(3, 2)), ops.input(normal(3, 3)), Rope.Pairing.HALVES);
         Tensor head = ops.weight(weight(DType.F32, 4));
         refused(() -> ops.rmsNormRope(x, head, 1e-6, rope), "[3, 2]", "[3, 3]");
+        refused(() -> ops.rotate(x, rope, ops.alloc(x.shape())), "[3, 2]", "[3, 3]");
+        refused(() -> ops.addProjections(x, vector, vector, ops.alloc(x.shape())), "[2, 3, 8]", "[2, 9]");
         refused(() -> ops.silu(x, x), "[2, 3, 8]", "overlaps");
         refused(() -> ops.layerNormAffine(x, norm, norm, 1e-6), "[8]", "[3]");
         Tensor picture = ops.input(normal(1, 4, 4, 6));
@@ -801,6 +874,10 @@ public abstract class OpsContract {
     }
 
     private HostTensor normal(long... dims) {
+        return normal(random, dims);
+    }
+
+    private static HostTensor normal(Random random, long... dims) {
         Shape shape = new Shape(dims);
         float[] values = new float[Math.toIntExact(shape.elements())];
         for (int i = 0; i < values.length; i++) {

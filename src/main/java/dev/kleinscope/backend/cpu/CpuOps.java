@@ -230,6 +230,20 @@ public final class CpuOps implements Ops {
         rows(out, (row, scratch) -> RowKernels.rmsNormRope(x, weights, eps, rope, out, row, scratch));
     }
 
+    @Override
+    public void rotate(Tensor x, Rope rope, Tensor out) {
+        HostRows.requireF32("rotate", x, out, rope.cos(), rope.sin());
+        OpShapes.rotate(x, rope, out);
+        rows(out, (row, scratch) -> RowKernels.rotate(x, rope, out, row, scratch));
+    }
+
+    @Override
+    public void addProjections(Tensor x, Tensor from, Tensor to, Tensor out) {
+        HostRows.requireF32("addProjections", x, from, to, out);
+        OpShapes.addProjections(x, from, to, out);
+        rows(out, (row, _) -> ProbeKernels.addProjections(x, from, to, out, row));
+    }
+
     /** A query that sees no key gets zeros. Takes as much memory again as k and v for the time it runs. */
     @Override
     public void attention(Tensor q, Tensor k, Tensor v, long heads, long kvHeads, AttentionMask mask, Tensor out) {

@@ -53,6 +53,7 @@ public final class CudaOps implements Ops {
     private final RowOperations rows;
     private final Reductions reductions;
     private final AttentionShares shares;
+    private final Projections projections;
     private final PictureOperations pictures;
     private final LinearLayers linears;
     private final Recordings recordings;
@@ -92,6 +93,7 @@ public final class CudaOps implements Ops {
             rows = new RowOperations(cuda, kernels, rounding);
             reductions = new Reductions(kernels, memory);
             shares = new AttentionShares(kernels);
+            projections = new Projections(kernels);
             CudnnConvolution convolution = null;
             if (precision == Precision.BF16 && cuda.cudnn()) {
                 convolution = new CudnnConvolution(cuda, memory, kernels);
@@ -192,6 +194,12 @@ public final class CudaOps implements Ops {
         cuda.synchronize();
         downloads.finish();
         memory.settle();
+    }
+
+    @Override
+    public void settle() {
+        cuda.requireOwner();
+        cuda.stream();
     }
 
     @Override
@@ -304,6 +312,18 @@ public final class CudaOps implements Ops {
     public void rmsNormRope(Tensor q, Tensor k, Tensor normQ, Tensor normK, double eps, Rope rope, Tensor qOut, Tensor kOut) {
         OpShapes.rmsNormRope(q, k, normQ, normK, rope, qOut, kOut);
         rows.rmsNormRope(q, k, normQ, normK, eps, rope, qOut, kOut);
+    }
+
+    @Override
+    public void rotate(Tensor x, Rope rope, Tensor out) {
+        OpShapes.rotate(x, rope, out);
+        projections.rotate(x, rope, out);
+    }
+
+    @Override
+    public void addProjections(Tensor x, Tensor from, Tensor to, Tensor out) {
+        OpShapes.addProjections(x, from, to, out);
+        projections.add(x, from, to, out);
     }
 
     /** A query that sees no key gets zeros. */

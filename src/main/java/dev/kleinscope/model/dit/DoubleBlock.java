@@ -67,8 +67,6 @@ final class DoubleBlock {
         private final Linear toOut;
         private final Linear linearIn;
         private final Linear linearOut;
-        private final long heads;
-        private final long headDim;
         private final long hidden;
         private final long mlpHidden;
         private final double eps;
@@ -78,8 +76,7 @@ final class DoubleBlock {
             points = names;
             hidden = config.hidden();
             mlpHidden = config.mlpHidden();
-            heads = config.heads();
-            headDim = config.headDim();
+            long headDim = config.headDim();
             eps = config.eps();
             toQkv = ops.weights(Stream.of(names.toQ(), names.toK(), names.toV())
                     .map(name -> weights.take(name + ".weight", hidden, hidden)).toList()).stream().map(Linear::new).toList();
@@ -97,15 +94,14 @@ final class DoubleBlock {
         /** Normalise, project to q, k and v side by side, normalise the heads of q and k, rotate; into this stream's rows. */
         void project(Ops ops, Tensor x, Tensor mod, Rope rope, Tensor qkv, Tensor qOut, Tensor kOut, Probes probes) {
             Modulation attnMod = Modulation.of(mod, 0, hidden);
-            probes.side(points.norm1(), () -> ops.layerNorm(x, eps));
-            Tensor h = ops.layerNormModulate(x, attnMod.scale(), attnMod.shift(), eps).named(points.norm1() + " modulated");
+            Tensor h = Unfused.modulated(ops, x, attnMod, eps, points.norm1(), probes).named(points.norm1() + " modulated");
             ops.linear(h, toQkv, qkv);
             Tensor q = probes.at(points.toQ(), qkv.slice(2, 0, hidden));
             Tensor k = probes.at(points.toK(), qkv.slice(2, hidden, 2 * hidden));
             probes.at(points.toV(), qkv.slice(2, 2 * hidden, 3 * hidden));
-            probes.side(points.normQ(), () -> perHead(ops.rmsNorm(q, normQ, eps)));
-            probes.side(points.normK(), () -> perHead(ops.rmsNorm(k, normK, eps)));
             ops.rmsNormRope(q, k, normQ, normK, eps, rope, qOut, kOut);
+            Unfused.normedHeads(ops, q, normQ, eps, rope, qOut, points.normQ(), probes);
+            Unfused.normedHeads(ops, k, normK, eps, rope, kOut, points.normK(), probes);
         }
 
         /** Add the attention's and the MLP's result to the stream. */
@@ -115,17 +111,12 @@ final class DoubleBlock {
             Tensor attnOut = probes.at(points.attn(), ops.linear(attn, toOut));
             Tensor mid = ops.alloc(x.shape()).named(points.out() + " after attention");
             ops.gatedResidual(x, attnMod.gate(), attnOut, mid);
-            probes.side(points.norm2(), () -> ops.layerNorm(mid, eps));
-            Tensor h = ops.layerNormModulate(mid, mlpMod.scale(), mlpMod.shift(), eps).named(points.norm2() + " modulated");
+            Tensor h = Unfused.modulated(ops, mid, mlpMod, eps, points.norm2(), probes).named(points.norm2() + " modulated");
             Tensor ab = probes.at(points.linearIn(), ops.linear(h, linearIn));
             Tensor mlp = ops.swiglu(ab.slice(2, 0, mlpHidden), ab.slice(2, mlpHidden, 2 * mlpHidden)).named(points.ff() + " swiglu");
             Tensor mlpOut = probes.at(points.ff(), ops.linear(mlp, linearOut));
             ops.gatedResidual(mid, mlpMod.gate(), mlpOut, out);
             return probes.at(points.out(), out);
-        }
-
-        private Tensor perHead(Tensor x) {
-            return x.reshape(x.dim(0), x.dim(1), heads, headDim);
         }
     }
 }

@@ -45,8 +45,7 @@ final class SingleBlock {
         double eps = config.eps();
         Tensor joint = x.joint();
         try (Frame frame = ops.frame()) {
-            probes.side(points.norm(), () -> ops.layerNorm(joint, eps));
-            Tensor h = ops.layerNormModulate(joint, mod.scale(), mod.shift(), eps).named(points.norm() + " modulated");
+            Tensor h = Unfused.modulated(ops, joint, mod, eps, points.norm(), probes).named(points.norm() + " modulated");
 
             Tensor qkvMlp = probes.at(points.toQkvMlp(), ops.linear(h, toQkvMlp));
             Tensor qRaw = qkvMlp.slice(2, 0, hidden).named(points.out() + " q before norm");
@@ -54,11 +53,11 @@ final class SingleBlock {
             Tensor v = qkvMlp.slice(2, 2 * hidden, 3 * hidden).named(points.out() + " v");
             Tensor a = qkvMlp.slice(2, 3 * hidden, 3 * hidden + mlpHidden).named(points.out() + " a");
             Tensor b = qkvMlp.slice(2, 3 * hidden + mlpHidden, 3 * hidden + 2 * mlpHidden).named(points.out() + " b");
-            probes.side(points.normQ(), () -> normed(ops, qRaw, normQ));
-            probes.side(points.normK(), () -> normed(ops, kRaw, normK));
             Tensor qNormed = ops.alloc(joint.shape()).named(qPoint);
             Tensor kNormed = ops.alloc(joint.shape()).named(kPoint);
             ops.rmsNormRope(qRaw, kRaw, normQ, normK, eps, rope, qNormed, kNormed);
+            Unfused.normedHeads(ops, qRaw, normQ, eps, rope, qNormed, points.normQ(), probes);
+            Unfused.normedHeads(ops, kRaw, normK, eps, rope, kNormed, points.normK(), probes);
             Tensor q = probes.at(qPoint, qNormed);
             Tensor k = probes.at(kPoint, kNormed);
 
@@ -73,11 +72,5 @@ final class SingleBlock {
             ops.gatedResidual(joint, mod.gate(), blockOut, out);
             return Streams.of(probes.at(points.out(), frame.escape(out)), x.txt().dim(1));
         }
-    }
-
-    private Tensor normed(Ops ops, Tensor x, Tensor weight) {
-        Tensor out = ops.alloc(x.shape());
-        ops.rmsNorm(x, weight, config.eps(), out);
-        return out.reshape(x.dim(0), x.dim(1), config.heads(), config.headDim());
     }
 }

@@ -12,6 +12,7 @@ import dev.kleinscope.ops.AttentionMask;
 import dev.kleinscope.ops.Conv2d;
 import dev.kleinscope.ops.Frame;
 import dev.kleinscope.ops.Linear;
+import dev.kleinscope.ops.OpsContract;
 import dev.kleinscope.ops.Repeated;
 import dev.kleinscope.tensor.BFloat16;
 import dev.kleinscope.ops.WeightGroup;
@@ -43,6 +44,13 @@ class CudaOpsTest {
     @BeforeAll
     static void requireGpu() {
         CudaOpsContractTest.requireGpu();
+    }
+
+    @Test
+    void whatIsSeenMayBeChangedWhereItLiesAlsoInBFloat16() {
+        try (CudaOps ops = new CudaOps(Precision.BF16); Frame _ = ops.frame()) {
+            OpsContract.changeWhereItLies(ops);
+        }
     }
 
     @Test
