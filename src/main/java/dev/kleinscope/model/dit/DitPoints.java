@@ -83,6 +83,8 @@ public final class DitPoints {
                 points.add(tokens(side.normQ(), Role.INNER, rows, perHead));
                 points.add(tokens(side.normK(), Role.INNER, rows, perHead));
             }
+            points.add(tokens(q(doubleBlock(i)), Role.ATTENTION_INPUT, Rows.JOINT, hidden + "]"));
+            points.add(tokens(k(doubleBlock(i)), Role.ATTENTION_INPUT, Rows.JOINT, hidden + "]"));
             for (Side side : List.of(txt, img)) {
                 Rows rows = side.rows();
                 points.add(tokens(side.attn(), Role.BRANCH, rows, hidden + "]"));
@@ -91,8 +93,6 @@ public final class DitPoints {
                 points.add(tokens(side.ff(), Role.BRANCH, rows, hidden + "]"));
                 points.add(tokens(side.out(), Role.BLOCK, rows, hidden + "]"));
             }
-            points.add(tokens(q(doubleBlock(i)), Role.ATTENTION_INPUT, Rows.JOINT, hidden + "]"));
-            points.add(tokens(k(doubleBlock(i)), Role.ATTENTION_INPUT, Rows.JOINT, hidden + "]"));
         }
         for (int i = 0; i < config.singleBlocks(); i++) {
             Single single = Single.of(singleBlock(i));
