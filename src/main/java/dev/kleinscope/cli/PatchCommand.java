@@ -45,8 +45,8 @@ import picocli.CommandLine.Option;
         footer = {
             "  kleinscope patch --from \"a red cube\" --to \"a blue cube\"",
             "      every block's image and text stream on the bundled miniature",
-            "  kleinscope patch -m MODEL --from A --to B --points 'transformer_blocks.*.ff,transformer_blocks.*.attn.*' --per-step",
-            "      what the branches of the double blocks add, step by step",
+            "  kleinscope patch -m MODEL --from A --to B --points 'transformer_blocks.*.ff*,single_blocks.*.attn' --per-step",
+            "      what MLPs and single blocks add, step by step",
             "  kleinscope patch -m MODEL --from A --to B --null B2 --metric distance,clip --clip CLIP --seeds 1,2,3",
             "      beside B2, a paraphrase of B, for comparison; run again after an interruption, it goes on where it stopped",
         })

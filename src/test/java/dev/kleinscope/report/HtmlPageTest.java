@@ -38,7 +38,9 @@ class HtmlPageTest {
     static Stream<String> allPages() {
         return Stream.concat(pages(), Stream.of(
                 AttentionReport.html(SampleAttention.of("a red cube", List.of("red"), 2, 2, true), SampleAttention.picture()),
-                AttentionReport.html(SampleAttention.of(SampleNorms.HOSTILE, List.of(SampleNorms.HOSTILE), 1, 1, false), null)));
+                AttentionReport.html(SampleAttention.of(SampleNorms.HOSTILE, List.of(SampleNorms.HOSTILE), 1, 1, false), null),
+                PatchReport.html(SamplePatching.of("a", "b", null, false)),
+                PatchReport.html(SamplePatching.of(SampleNorms.HOSTILE, SampleNorms.HOSTILE, SampleNorms.HOSTILE, true))));
     }
 
     @ParameterizedTest
@@ -96,7 +98,7 @@ class HtmlPageTest {
             }
         }
         assertEquals(hashed, policy.split("sha256-", -1).length - 1);
-        assertEquals(page.contains("Chart.js Contributors") ? 3 : 2, hashed, "the style, Chart.js and the report's own script");
+        assertEquals(page.contains("Chart.js Contributors") ? 3 : 2, hashed, "the style, Chart.js if there are plots, and the report's own script");
     }
 
     @ParameterizedTest
