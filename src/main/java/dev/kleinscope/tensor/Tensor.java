@@ -14,7 +14,7 @@ import java.util.Locale;
  */
 public final class Tensor {
 
-    private static final long GLANCE_NANOS = 250_000_000;
+    private static final long GLANCE_NANOS = 400_000_000;
 
     private final String name;
     private final DType dtype;
@@ -229,7 +229,7 @@ public final class Tensor {
     }
 
     /**
-     * Name, type, shape, device, L2 norm and first values; never throws, and reads for a quarter of a second at most: of what is left
+     * Name, type, shape, device, L2 norm and first values; never throws, and reads for 0.4 s at most: of what is left
      * over then it says so.
      */
     @Override

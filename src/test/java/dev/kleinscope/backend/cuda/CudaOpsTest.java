@@ -471,6 +471,18 @@ class CudaOpsTest {
         }
     }
 
+    @Test
+    void aTensorLookedAtOnAnotherThreadSaysWhoseItIs() throws InterruptedException {
+        try (CudaOps ops = new CudaOps(Precision.F32); Frame _ = ops.frame()) {
+            Tensor x = ops.input(normal(4));
+            AtomicReference<String> shown = new AtomicReference<>();
+            Thread other = new Thread(() -> shown.set(x.toString()));
+            other.start();
+            other.join();
+            assertTrue(shown.get().startsWith("x f32[4] cuda:0 (values not readable: the cuda backend belongs to thread "), shown.get());
+        }
+    }
+
     private HostTensor normal(long... dims) {
         float[] values = new float[(int) new Shape(dims).elements()];
         for (int i = 0; i < values.length; i++) {
