@@ -139,6 +139,11 @@ public record ActivationDiff(String a, String b, double rtol, List<Row> rows, Li
         return rows.stream().filter(row -> !row.within()).count();
     }
 
+    /** The threshold for people: 1e-4 rather than 1.0E-4. */
+    public String threshold() {
+        return Double.toString(rtol).replace(".0E", "e").replace('E', 'e');
+    }
+
     /** In one sentence. */
     public String finding() {
         if (rows.isEmpty()) {
@@ -146,8 +151,8 @@ public record ActivationDiff(String a, String b, double rtol, List<Row> rows, Li
         }
         Row first = first();
         String compared = rows.size() == 1 ? "The one activation" : "All " + rows.size() + " activations";
-        return first == null ? compared + " in common agree within a relative L2 distance of " + rtol + "."
+        return first == null ? compared + " in common agree within a relative L2 distance of " + threshold() + "."
                 : "The first that differs, in the order of computation, is " + first.name() + "; " + beyond() + " of " + rows.size()
-                        + " in common are farther apart than a relative L2 distance of " + rtol + ".";
+                        + " in common are farther apart than a relative L2 distance of " + threshold() + ".";
     }
 }

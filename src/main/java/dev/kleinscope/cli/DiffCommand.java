@@ -166,7 +166,7 @@ final class DiffCommand implements Callable<Integer> {
         });
         lacking("A", diff.onlyA(), console);
         lacking("B", diff.onlyB(), console);
-        console.result("threshold, relative L2: " + diff.rtol() + (rtol != null ? " (--rtol)" : ""));
+        console.result("threshold, relative L2: " + diff.threshold() + (rtol != null ? " (--rtol)" : ""));
         List<ActivationDiff.Row> shown = all || diff.rows().size() <= MOST_LINES ? diff.rows()
                 : diff.rows().stream().filter(row -> !row.within()).limit(MOST_LINES).toList();
         if (!shown.isEmpty()) {

@@ -67,7 +67,8 @@ final class DumpCommand implements Callable<Integer> {
     private long seed;
 
     @Option(names = "--points", paramLabel = "GLOB", split = ",",
-            description = "Probe points, by name, alias or glob, and latents; ** is all. Default: every block's output, and latents.")
+            description = "Probe points, by name, alias or glob, and text_encoder.hidden_states.K and latents; ** is all. Default: every "
+                    + "block's output, and latents.")
     private List<String> points;
 
     @Option(names = "--at-steps", paramLabel = "LIST", converter = StepList.Converter.class,

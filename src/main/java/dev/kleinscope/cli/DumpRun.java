@@ -6,6 +6,7 @@ import dev.kleinscope.pipeline.ImageFile;
 import dev.kleinscope.pipeline.Klein;
 import dev.kleinscope.pipeline.dump.ActivationDump;
 import dev.kleinscope.pipeline.dump.DumpPlan;
+import dev.kleinscope.probe.Pass;
 import dev.kleinscope.probe.Point;
 import dev.kleinscope.probe.PointCatalog;
 import dev.kleinscope.tensor.DType;
@@ -96,11 +97,11 @@ record DumpRun(DrawingOptions drawing, String prompt, List<Path> references, lon
 
     private void draw(Klein klein, Denoising denoising, HostTensor noise, List<HostTensor> encoded, ActivationDump dump) {
         dump.input(DumpPlan.NOISE, noise);
-        HostTensor cond = klein.encode(klein.tokenizer().prompt(prompt, drawing.maxTokens()));
+        HostTensor cond = klein.encode(klein.tokenizer().prompt(prompt, drawing.maxTokens()), dump.text(Pass.COND));
         dump.input(DumpPlan.PROMPT, cond);
         HostTensor uncond = null;
         if (denoising.guided()) {
-            uncond = klein.encode(klein.tokenizer().prompt("", drawing.maxTokens()));
+            uncond = klein.encode(klein.tokenizer().prompt("", drawing.maxTokens()), dump.text(Pass.UNCOND));
             dump.input(DumpPlan.NEGATIVE, uncond);
         }
         klein.dropTextEncoder();
@@ -108,7 +109,7 @@ record DumpRun(DrawingOptions drawing, String prompt, List<Path> references, lon
     }
 
     private Set<Point> select(Klein klein) {
-        PointCatalog catalog = DumpPlan.catalog(klein.ditConfig());
+        PointCatalog catalog = DumpPlan.catalog(klein.ditConfig(), klein.textConfig());
         try {
             if (points != null) {
                 return catalog.select(points);

@@ -82,12 +82,17 @@ public final class Klein implements AutoCloseable {
         return tokenizer;
     }
 
+    /** The text encoder's configuration, without loading it. */
+    public Qwen3Config textConfig() {
+        ModelComponent component = files.component(ComponentKind.TEXT_ENCODER);
+        return component.config() == null ? Qwen3Config.infer(open(ComponentKind.TEXT_ENCODER)) : Qwen3Config.from(component.config());
+    }
+
     /** @throws dev.kleinscope.weights.ModelException if there is none or its weights do not fit */
     public TextEncoder textEncoder() {
         if (textEncoder == null || !textWeights.hold()) {
-            ModelComponent component = files.component(ComponentKind.TEXT_ENCODER);
             WeightSource source = open(ComponentKind.TEXT_ENCODER);
-            Qwen3Config config = component.config() == null ? Qwen3Config.infer(source) : Qwen3Config.from(component.config());
+            Qwen3Config config = textConfig();
             textWeights = ops.weightGroup("the text encoder", elements(source), () -> textEncoder = new TextEncoder(source, config, ops));
         }
         return textEncoder;
@@ -193,9 +198,18 @@ public final class Klein implements AutoCloseable {
 
     /** Prompt embeddings [1, tokens, 3 * hidden]. */
     public HostTensor encode(Prompt prompt) {
+        return encode(prompt, Probes.NONE);
+    }
+
+    /**
+     * Prompt embeddings [1, tokens, 3 * hidden].
+     *
+     * @param probes see {@link TextEncoder#points}
+     */
+    public HostTensor encode(Prompt prompt, Probes probes) {
         TextEncoder encoder = textEncoder();
         try (Frame _ = ops.frame()) {
-            HostTensor embeds = encoder.forward(ops, new int[][] {prompt.ids()}, new long[] {prompt.groups().valid()}, Probes.NONE).toHost();
+            HostTensor embeds = encoder.forward(ops, new int[][] {prompt.ids()}, new long[] {prompt.groups().valid()}, probes).toHost();
             stamps.requireUnchanged();
             return embeds;
         } finally {

@@ -4,8 +4,9 @@ const number = (value) => (typeof value === "number" ? value : null);
 const groupOf = ({ step, pass }) => (step < 0 ? "inputs" : step > 1e6 ? "outputs"
   : `step ${step}${pass === "uncond" ? ", without the prompt" : ""}`);
 const groups = [...new Set(data.rows.map(groupOf))];
-const firstBeyond = data.rows.find(({ within }) => !within);
-let group = firstBeyond ? groupOf(firstBeyond) : groups.find((name) => name.startsWith("step")) || groups[0];
+const ofSteps = data.rows.filter((row) => groupOf(row).startsWith("step"));
+const drawnFirst = ofSteps.find(({ within }) => !within) || ofSteps[0] || data.rows[0];
+let group = drawnFirst && groupOf(drawnFirst);
 
 byId("a").textContent = data.a;
 byId("b").textContent = data.b;

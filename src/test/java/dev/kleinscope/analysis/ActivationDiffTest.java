@@ -167,6 +167,19 @@ class ActivationDiffTest {
     }
 
     @Test
+    void aCaseOfTheTextEncoderIsComparedByPrompt() {
+        Path dump = file("dump", Map.of(), tensor("text_encoder.hidden_states.9", 1), tensor("in.prompt_embeds", 2),
+                tensor("uncond.text_encoder.hidden_states.9", 3), tensor("in.negative_prompt_embeds", 4));
+        Path text = file("text", Map.of("prompt.0", "a", "prompt.1", "b", "prompt.2", ""), tensor("0.hidden_states.9", 1), tensor("0.prompt_embeds", 2),
+                tensor("1.hidden_states.9", 5), tensor("2.hidden_states.9", 3), tensor("2.prompt_embeds", 4));
+        ActivationDiff diff = diff(text, dump, 0);
+        assertEquals(List.of("text_encoder.hidden_states.9", "in.prompt_embeds", "uncond.text_encoder.hidden_states.9",
+                "in.negative_prompt_embeds"), diff.rows().stream().map(ActivationDiff.Row::name).toList());
+        assertNull(diff.first());
+        assertEquals(List.of("1.hidden_states.9"), diff.onlyA());
+    }
+
+    @Test
     void twoNamesOfOneActivationAreRefused() {
         Path twice = file("twice", Map.of(), tensor("step.0.proj_out", 1), tensor("act.proj_out", 1));
         ModelException refused = assertThrows(ModelException.class, () -> ActivationFile.open(twice));

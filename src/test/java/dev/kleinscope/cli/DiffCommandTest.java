@@ -109,7 +109,7 @@ class DiffCommandTest {
     void twoBackendsAgree() {
         assertEquals(ExitCodes.OK, small("diff", "-p", "x", "--backends", "cpu,reference"), out + "\n" + err);
         assertTrue(out.toString().contains("A on cpu"), out.toString());
-        assertTrue(out.toString().contains("All 64 activations in common agree within a relative L2 distance of 1.0E-4"), out.toString());
+        assertTrue(out.toString().contains("All 64 activations in common agree within a relative L2 distance of 1e-4"), out.toString());
     }
 
     @Test

@@ -1,8 +1,10 @@
 package dev.kleinscope.cli;
 
 import dev.kleinscope.backend.cpu.CpuOps;
+import dev.kleinscope.backend.cpu.Gemm;
 import dev.kleinscope.backend.cuda.CudaOps;
 import dev.kleinscope.backend.cuda.Precision;
+import dev.kleinscope.bindings.onednn.OneDnnLibrary;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.pipeline.Denoising;
 import dev.kleinscope.pipeline.Klein;
@@ -42,7 +44,7 @@ final class DumpBench {
         ModelFiles files = args[0].equals("klein-4b")
                 ? ModelFiles.random(args[0], RandomSizes.of(args[0]).only(List.of("transformer")), ModelOptions.bundled(), 1, !cuda)
                 : ModelFiles.resolve(args[0]);
-        try (Ops ops = cuda ? new CudaOps(Precision.BF16) : new CpuOps(); Klein klein = new Klein(files, ops)) {
+        try (Ops ops = cuda ? new CudaOps(Precision.BF16) : new CpuOps(OneDnnLibrary.isAvailable() ? Gemm.ONEDNN : Gemm.JAVA); Klein klein = new Klein(files, ops)) {
             System.out.println(ops.describe());
             HostTensor noise = normal(1, klein.latentShape(side, side));
             HostTensor embeds = normal(2, Shape.of(1, TOKENS, klein.ditConfig().textDim()));
@@ -68,7 +70,7 @@ final class DumpBench {
     }
 
     private static void dump(Klein klein, Ops ops, Denoising denoising, HostTensor noise, HostTensor embeds, Path file) throws IOException {
-        DumpPlan plan = DumpPlan.of(DumpPlan.catalog(klein.ditConfig()).points(), new TreeSet<>(List.of(0)), denoising, noise, List.of(),
+        DumpPlan plan = DumpPlan.of(DumpPlan.catalog(klein.ditConfig(), null).points(), new TreeSet<>(List.of(0)), denoising, noise, List.of(),
                 embeds.shape(), null, ops);
         ActivationDump.Cost cost;
         double seconds;

@@ -4,13 +4,16 @@ import dev.kleinscope.ops.Ops;
 import dev.kleinscope.pipeline.Denoising;
 import dev.kleinscope.probe.Observer;
 import dev.kleinscope.probe.Pass;
+import dev.kleinscope.probe.Probes;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Tensor;
 import dev.kleinscope.weights.SafetensorsWriter;
 import dev.kleinscope.weights.SafetensorsWriter.Declaration;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
 
 /**
  * Writes a run's activations to one safetensors file while they are computed, through two buffers of at most a block each. The file
@@ -60,6 +63,13 @@ public final class ActivationDump implements Observer, Denoising.StepListener, A
         spool.put(name, values.values(), declared.dtype());
     }
 
+    /** What the text encoder reports itself to. */
+    public Probes text(Pass pass) {
+        Set<String> watched = plan.points().stream().filter(point -> point.startsWith(DumpPlan.TEXT))
+                .map(point -> point.substring(DumpPlan.TEXT.length())).collect(Collectors.toSet());
+        return Probes.to(watched, (point, tensor) -> keep(DumpPlan.name(pass, DumpPlan.TEXT + point), tensor));
+    }
+
     @Override
     public boolean wants(String point) {
         return plan.points().contains(point);
@@ -68,11 +78,14 @@ public final class ActivationDump implements Observer, Denoising.StepListener, A
     @Override
     public void saw(int step, Pass pass, String point, Tensor tensor) {
         if (plan.steps().contains(step)) {
-            String name = DumpPlan.name(step, pass, point);
-            Declaration declared = take(name);
-            require(name, declared, declared.shape().equals(tensor.shape()), tensor.shape());
-            spool.put(tensor.named(name), declared.dtype());
+            keep(DumpPlan.name(step, pass, point), tensor);
         }
+    }
+
+    private void keep(String name, Tensor tensor) {
+        Declaration declared = take(name);
+        require(name, declared, declared.shape().equals(tensor.shape()), tensor.shape());
+        spool.put(tensor.named(name), declared.dtype());
     }
 
     @Override

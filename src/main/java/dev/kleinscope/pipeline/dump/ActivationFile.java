@@ -1,5 +1,6 @@
 package dev.kleinscope.pipeline.dump;
 
+import dev.kleinscope.probe.Pass;
 import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.Tensor;
 import dev.kleinscope.weights.ModelException;
@@ -24,6 +25,8 @@ public final class ActivationFile implements AutoCloseable {
     private static final int BEFORE = -1;
     private static final int AFTER = Integer.MAX_VALUE;
     private static final Pattern STEP = Pattern.compile("step\\.([0-9]{1,6})\\.(uncond\\.)?(.+)");
+    /** In a case of the text encoder: of the first prompt, or of an empty one. */
+    private static final Pattern TEXT = Pattern.compile("([0-9]{1,3})\\.(hidden_states\\.[0-9]{1,4}|prompt_embeds)");
     private static final int MOST_STEPS = 1_000_000;
 
     /**
@@ -92,6 +95,12 @@ public final class ActivationFile implements AutoCloseable {
         }
         if (name.startsWith("act.")) {
             return new Key(caseStep(), casePass(), name.substring("act.".length()));
+        }
+        Matcher text = TEXT.matcher(name);
+        if (text.matches() && (text.group(1).equals("0") || "".equals(file.metadata().get("prompt." + text.group(1))))) {
+            Pass pass = text.group(1).equals("0") ? Pass.COND : Pass.UNCOND;
+            return new Key(BEFORE, "", text.group(2).equals("prompt_embeds") ? (pass == Pass.COND ? DumpPlan.PROMPT : DumpPlan.NEGATIVE)
+                    : DumpPlan.name(pass, DumpPlan.TEXT + text.group(2)));
         }
         boolean uncond = casePass().equals("uncond");
         return switch (name) {

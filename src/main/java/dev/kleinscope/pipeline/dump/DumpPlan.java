@@ -2,6 +2,8 @@ package dev.kleinscope.pipeline.dump;
 
 import dev.kleinscope.model.dit.DitConfig;
 import dev.kleinscope.model.dit.DitPoints;
+import dev.kleinscope.model.text.Qwen3Config;
+import dev.kleinscope.model.text.TextEncoder;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.pipeline.Denoising;
 import dev.kleinscope.probe.Pass;
@@ -25,7 +27,7 @@ import java.util.TreeSet;
  * What a dump of a run holds, all of it known before the run begins.
  *
  * @param tensors in the order of computation, which is that of the file
- * @param points that the model is watched at
+ * @param points that the models are watched at
  * @param steps that are kept
  */
 public record DumpPlan(List<Declaration> tensors, Set<String> points, NavigableSet<Integer> steps) {
@@ -38,17 +40,29 @@ public record DumpPlan(List<Declaration> tensors, Set<String> points, NavigableS
     /** The latents after a step [batch, tokens, channels], without those of reference images. */
     static final String LATENTS = "latents";
 
+    /** Before the names of the text encoder's points. */
+    static final String TEXT = "text_encoder.";
+
     /** Each of two buffers is at most this large, though a block may be larger. */
-    private static final long MOST_BUFFER_BYTES = 128L << 20;
+    private static final long MOST_BUFFER_BYTES = 64L << 20;
 
     public DumpPlan {
         tensors = List.copyOf(tensors);
         points = Set.copyOf(points);
     }
 
-    /** What can be dumped of a model: its points, and the latents after each step. */
-    public static PointCatalog catalog(DitConfig config) {
-        List<Point> points = new ArrayList<>(DitPoints.all(config));
+    /**
+     * What can be dumped of a model: the text encoder's hidden states, the transformer's points, and the latents after each step.
+     *
+     * @param text null to leave the text encoder out
+     */
+    public static PointCatalog catalog(DitConfig config, Qwen3Config text) {
+        List<Point> points = new ArrayList<>();
+        if (text != null) {
+            TextEncoder.points(text).points().stream().filter(point -> point.name().startsWith("hidden_states."))
+                    .forEach(point -> points.add(new Point(TEXT + point.name(), Point.Role.INNER, Point.Rows.TXT, point.shape())));
+        }
+        points.addAll(DitPoints.all(config));
         points.add(new Point(LATENTS, Point.Role.INNER, Point.Rows.IMG, "[B, img, " + config.inChannels() + "]"));
         return new PointCatalog(points);
     }
@@ -70,9 +84,14 @@ public record DumpPlan(List<Declaration> tensors, Set<String> points, NavigableS
         long imgTokens = own + references.stream().mapToLong(each -> each.shape().dim(2) * each.shape().dim(3)).sum();
         List<Declaration> tensors = new ArrayList<>();
         tensors.add(new Declaration(NOISE, DType.F32, noise.shape()));
-        tensors.add(new Declaration(PROMPT, DType.F32, promptEmbeds));
-        if (denoising.guided()) {
-            tensors.add(new Declaration(NEGATIVE, DType.F32, promptEmbeds));
+        for (Pass pass : denoising.guided() ? List.of(Pass.COND, Pass.UNCOND) : List.of(Pass.COND)) {
+            for (Point point : points) {
+                if (point.name().startsWith(TEXT)) {
+                    Shape shape = point.sized(batch, 0, promptEmbeds.dim(1));
+                    tensors.add(new Declaration(name(pass, point.name()), stored == null ? ops.activationType(shape) : stored, shape));
+                }
+            }
+            tensors.add(new Declaration(pass == Pass.COND ? PROMPT : NEGATIVE, DType.F32, promptEmbeds));
         }
         Set<String> watched = new LinkedHashSet<>();
         points.forEach(point -> watched.add(point.name()));
@@ -80,7 +99,7 @@ public record DumpPlan(List<Declaration> tensors, Set<String> points, NavigableS
         for (int step : steps) {
             for (Pass pass : denoising.guided() ? List.of(Pass.COND, Pass.UNCOND) : List.of(Pass.COND)) {
                 for (Point point : points) {
-                    if (watched.contains(point.name())) {
+                    if (watched.contains(point.name()) && !point.name().startsWith(TEXT)) {
                         Shape shape = point.sized(batch, imgTokens, promptEmbeds.dim(1));
                         tensors.add(new Declaration(name(step, pass, point.name()),
                                 stored == null ? ops.activationType(shape) : stored, shape));
@@ -97,7 +116,12 @@ public record DumpPlan(List<Declaration> tensors, Set<String> points, NavigableS
 
     /** {@code step.3.proj_out}, {@code step.3.uncond.proj_out}. */
     public static String name(int step, Pass pass, String point) {
-        return "step." + step + "." + (pass == Pass.COND ? "" : pass.label() + ".") + point;
+        return "step." + step + "." + name(pass, point);
+    }
+
+    /** What is of no step: {@code text_encoder.hidden_states.9}, {@code uncond.text_encoder.hidden_states.9}. */
+    static String name(Pass pass, String point) {
+        return (pass == Pass.COND ? "" : pass.label() + ".") + point;
     }
 
     /** Bytes of all tensors. */

@@ -82,7 +82,7 @@ class ActivationDumpTest {
     }
 
     private Collection<Point> everything() {
-        return DumpPlan.catalog(klein.ditConfig()).points();
+        return DumpPlan.catalog(klein.ditConfig(), null).points();
     }
 
     private HostTensor dump(Path file, DumpPlan plan, Klein model, Ops backend) {
@@ -141,7 +141,7 @@ class ActivationDumpTest {
     @Test
     void onlyChosenStepsAreKeptAndTheRunEndsAfterThem() {
         Path file = folder.resolve("step.safetensors");
-        Collection<Point> points = DumpPlan.catalog(klein.ditConfig()).select(List.of("double_blocks.4", "latents"));
+        Collection<Point> points = DumpPlan.catalog(klein.ditConfig(), null).select(List.of("double_blocks.4", "latents"));
         HostTensor latents = dump(file, plan(points, null, 1), klein, ops);
         Map<String, HostTensor> seen = seen();
         try (Safetensors found = Safetensors.open(file)) {
@@ -155,6 +155,40 @@ class ActivationDumpTest {
         // [channels, tokens] of the last step that ran, of three
         float[] packed = seen.get("step.1.latents").values();
         assertEquals(packed[1], latents.values()[latents.values().length / (int) latents.shape().dim(1)]);
+    }
+
+    @Test
+    void theTextEncodersStatesStandBeforeTheEmbeddingsMadeOfThem() {
+        Path file = folder.resolve("text.safetensors");
+        List<String> prompts = List.of(Reference.SAFE, "");
+        Collection<Point> points = DumpPlan.catalog(klein.ditConfig(), klein.textConfig()).select(List.of("text_encoder.hidden_states.*", "proj_out"));
+        try (ActivationDump dump = new ActivationDump(file, plan(points, null, 0), Map.of(), ops, _ -> { })) {
+            dump.input(DumpPlan.NOISE, noise);
+            cond = klein.encode(klein.tokenizer().prompt(prompts.getFirst(), 16), dump.text(Pass.COND));
+            dump.input(DumpPlan.PROMPT, cond);
+            uncond = klein.encode(klein.tokenizer().prompt(prompts.getLast(), 16), dump.text(Pass.UNCOND));
+            dump.input(DumpPlan.NEGATIVE, uncond);
+            klein.denoise(GUIDED, noise, cond, uncond, List.of(), dump, dump);
+            dump.commit();
+        }
+        try (Safetensors found = Safetensors.open(file)) {
+            List<String> names = List.copyOf(found.names());
+            assertEquals(1 + 2 * (28 + 1) + 2, names.size());
+            assertEquals("text_encoder.hidden_states.0", names.get(1));
+            assertEquals("in.prompt_embeds", names.get(29));
+            assertEquals("uncond.text_encoder.hidden_states.27", names.get(57));
+            for (int i = 0; i < 2; i++) {
+                String prefix = i == 0 ? "" : "uncond.";
+                float[] embeds = found.tensor(i == 0 ? "in.prompt_embeds" : "in.negative_prompt_embeds").toHost().values();
+                float[] last = found.tensor(prefix + "text_encoder.hidden_states.27").toHost().values();
+                int hidden = last.length / 16;
+                for (int token = 0; token < 16; token++) {
+                    for (int c = 0; c < hidden; c++) {
+                        assertEquals(embeds[(3 * token + 2) * hidden + c], last[token * hidden + c]);
+                    }
+                }
+            }
+        }
     }
 
     @Test
@@ -210,11 +244,11 @@ class ActivationDumpTest {
     }
 
     @Test
-    void buffersOfAFullSizeBlockStayWithinAQuarterGibibyte() {
+    void buffersOfAFullSizeBlockStayWithinAnEighthOfAGibibyte() {
         HostTensor large = new HostTensor("noise", Shape.of(1, klein.ditConfig().inChannels(), 256, 256),
                 new float[(int) klein.ditConfig().inChannels() << 16]);
         DumpPlan plan = DumpPlan.of(everything(), new TreeSet<>(List.of(0)), GUIDED, large, List.of(), cond.shape(), null, ops);
-        assertEquals(128L << 20, plan.bufferBytes());
+        assertEquals(64L << 20, plan.bufferBytes());
     }
 
     @Test
