@@ -22,6 +22,7 @@ public interface Probes {
         }
     };
 
+    /** Whether somebody watches this point; asked before a value is computed for it alone. */
     boolean wants(String point);
 
     /** Reports an activation and returns it, carrying the point's name. */
