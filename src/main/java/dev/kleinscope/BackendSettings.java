@@ -9,13 +9,14 @@ import dev.kleinscope.backend.cuda.Rounding;
 import dev.kleinscope.backend.reference.ReferenceOps;
 import dev.kleinscope.bindings.onednn.OneDnnLibrary;
 import dev.kleinscope.ops.Ops;
+import dev.kleinscope.tensor.DType;
 
 /**
  * Which backend is to compute, and how: the one place where a backend is chosen and opened, for the command line and for
  * {@link Kleinscope} alike. Messages name settings as the command line's options do.
  *
  * @param backend which one
- * @param precision arithmetic, or null for the backend's own: bf16 on a GPU, f32 elsewhere
+ * @param precision arithmetic, or null for the backend's own: bf16 on a GPU and where the processor multiplies in it, else f32
  * @param gemm what multiplies matrices on the cpu backend, or null for oneDNN where it can be used
  * @param cudnn whether attention and convolutions on a GPU are cuDNN's rather than our own kernels'
  * @param rounding where a bf16 run rounds
@@ -64,8 +65,8 @@ public record BackendSettings(Backend backend, Precision precision, Gemm gemm, b
 
     private void check(Backend used, String whyNoGpu) {
         String found = backend == Backend.AUTO ? "found" + (whyNoGpu == null ? "" : ": " + whyNoGpu) : "chosen";
-        if (used != Backend.CUDA && precision == Precision.BF16) {
-            throw new Contradiction("--precision bf16 needs --backend cuda, but " + used + " was " + found);
+        if (used == Backend.REFERENCE && precision == Precision.BF16) {
+            throw new Contradiction("--precision bf16 needs --backend cuda or cpu, but reference was chosen");
         }
         if (used != Backend.CUDA && rounding != Rounding.OURS) {
             throw new Contradiction("--compat " + rounding + " needs --backend cuda, but " + used + " was " + found);
@@ -84,7 +85,24 @@ public record BackendSettings(Backend backend, Precision precision, Gemm gemm, b
                     + "; --gemm java computes the same more slowly", null);
         }
         Gemm multiplies = gemm != null ? gemm : OneDnnLibrary.isAvailable() ? Gemm.ONEDNN : Gemm.JAVA;
-        Ops ops = new CpuOps(multiplies);
-        return new OpenedBackend(ops, Backend.CPU, Precision.F32, multiplies, whyNoGpu);
+        if (precision == Precision.BF16) {
+            requireBf16(multiplies, whyNoGpu);
+        }
+        Precision arithmetic = precision != null ? precision
+                : multiplies == Gemm.ONEDNN && CpuOps.whyNoBf16() == null ? Precision.BF16 : Precision.F32;
+        Ops ops = new CpuOps(Runtime.getRuntime().availableProcessors(), multiplies, arithmetic == Precision.BF16 ? DType.BF16 : DType.F32);
+        return new OpenedBackend(ops, Backend.CPU, arithmetic, multiplies, whyNoGpu);
+    }
+
+    private static void requireBf16(Gemm multiplies, String whyNoGpu) {
+        if (multiplies == Gemm.JAVA && OneDnnLibrary.isAvailable()) {
+            throw new Contradiction("--gemm java multiplies in f32: choose --precision f32, or --gemm onednn for bf16");
+        }
+        String whyNot = CpuOps.whyNoBf16();
+        if (whyNot != null) {
+            throw new BackendUnavailableException("--precision bf16 cannot be used here: "
+                    + (whyNoGpu == null ? "" : "not on a GPU, since " + whyNoGpu + "; and not on the CPU, since ") + whyNot
+                    + "; use --precision f32", null);
+        }
     }
 }

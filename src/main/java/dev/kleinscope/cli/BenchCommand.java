@@ -1,7 +1,6 @@
 package dev.kleinscope.cli;
 
 import dev.kleinscope.backend.cuda.CudaOps;
-import dev.kleinscope.backend.cuda.Precision;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.pipeline.Klein;
 import dev.kleinscope.weights.ComponentKind;
@@ -109,10 +108,6 @@ final class BenchCommand implements Callable<Integer> {
                     + " elsewhere.")
     private Integer warmup;
 
-    @Option(names = "--precision", paramLabel = "P",
-            description = "Arithmetic: ${COMPLETION-CANDIDATES}. Default: bf16 on cuda, f32 elsewhere.")
-    private Precision precision;
-
     /**
      * One timed operation.
      *
@@ -154,7 +149,7 @@ final class BenchCommand implements Callable<Integer> {
         }
         Map<String, Object> memory = new LinkedHashMap<>();
         String describe;
-        try (Ops ops = backend.open(precision); Klein klein = new Klein(files(blueprint, ops instanceof CudaOps), ops)) {
+        try (Ops ops = backend.open(); Klein klein = new Klein(files(blueprint, ops instanceof CudaOps), ops)) {
             describe = ops.describe();
             settle(ops instanceof CudaOps);
             try (ProcessMemory peak = new ProcessMemory(); Progress progress = console.progress("bench", steps(timed))) {
@@ -261,7 +256,7 @@ final class BenchCommand implements Callable<Integer> {
             int loads = 1;
             for (int i = 0; i < loads; i++) {
                 long start = System.nanoTime();
-                try (Ops ops = backend.open(precision); Klein klein = new Klein(files(blueprint, ops instanceof CudaOps), ops)) {
+                try (Ops ops = backend.open(); Klein klein = new Klein(files(blueprint, ops instanceof CudaOps), ops)) {
                     BenchRuns once = new BenchRuns(klein, ops, maxTokens, 1, (_, _, _, taking) -> taking.values().forEach(Runnable::run));
                     if (part == ComponentKind.TRANSFORMER) {
                         once.forwards(sizes.getFirst(), Set.of(What.FORWARD));

@@ -45,6 +45,11 @@ final class DrawingOptions {
         return backend;
     }
 
+    /** Runs elsewhere from now on. */
+    void on(BackendOptions other) {
+        backend = other;
+    }
+
     NoiseOptions noise() {
         return noise;
     }
@@ -67,7 +72,7 @@ final class DrawingOptions {
 
     /**
      * Opens the backend. The original scripts' arithmetic is checked to four digits and more, so they run in f32; but not where the
-     * rounding of their own bf16 run was asked for.
+     * rounding of their own bf16 run was asked for, nor against the user's word.
      */
     Ops open(boolean original) {
         return original && backend.compat() == null ? backend.open(Precision.F32) : backend.open();
@@ -115,7 +120,7 @@ final class DrawingOptions {
         } else {
             noise.restoreLatents(java.nio.file.Path.of(recorded.latents()));
         }
-        backend.restore(recorded.backend(), recorded.compat(), recorded.gemm());
+        backend.restore(recorded.backend(), recorded.compat(), recorded.gemm(), recorded.precision());
         if (!model.given()) {
             model.restore(recorded.model());
         }

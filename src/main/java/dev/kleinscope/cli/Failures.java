@@ -2,8 +2,10 @@ package dev.kleinscope.cli;
 
 import dev.kleinscope.backend.cuda.CudaException;
 import dev.kleinscope.backend.cuda.CudaUnavailableException;
+import dev.kleinscope.ops.MemoryShortageException;
 import dev.kleinscope.ops.RunInterruptedException;
 import dev.kleinscope.pipeline.ImageException;
+import dev.kleinscope.probe.InterventionException;
 import dev.kleinscope.weights.ModelException;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -45,10 +47,12 @@ record Failures(int exitCode, String message) {
         return switch (cause) {
             case UserInputException e -> new Failures(ExitCodes.BAD_INPUT, e.getMessage());
             case ModelException e -> new Failures(ExitCodes.BAD_INPUT, e.getMessage());
+            case InterventionException e -> new Failures(ExitCodes.BAD_INPUT, e.getMessage());
             case ImageException e -> new Failures(ExitCodes.BAD_INPUT, e.getMessage());
             case CudaUnavailableException e -> new Failures(ExitCodes.UNAVAILABLE, e.getMessage());
             case CudaException e when e.outOfMemory() -> new Failures(ExitCodes.UNAVAILABLE, "the GPU's memory does not suffice: "
                     + e.getMessage() + "; end what else uses the GPU (nvidia-smi lists it), or choose a smaller --size or --backend cpu");
+            case MemoryShortageException e -> new Failures(ExitCodes.UNAVAILABLE, e.getMessage());
             case UnavailableException e -> new Failures(ExitCodes.UNAVAILABLE, e.getMessage());
             case NoSuchFileException e -> new Failures(ExitCodes.BAD_INPUT, e.getFile() + ": no such file or folder");
             case AccessDeniedException e -> new Failures(ExitCodes.BAD_INPUT, e.getFile() + ": permission denied");

@@ -13,6 +13,7 @@ import java.util.ArrayDeque;
 import java.util.HashMap;
 import java.util.IdentityHashMap;
 import java.util.Map;
+import java.util.function.Consumer;
 
 /**
  * The stack of frames of a host backend, and the pool of native memory behind it.
@@ -43,7 +44,7 @@ public final class HostFrames implements AutoCloseable {
     /** Opens a frame inside the innermost one. */
     public Frame open() {
         requireOpen();
-        innermost = new HostFrame(innermost, "frame " + ++opened + " of " + owner);
+        innermost = new HostFrame(innermost, FrameName.of(++opened, owner));
         return innermost;
     }
 
@@ -78,6 +79,16 @@ public final class HostFrames implements AutoCloseable {
     /** Native memory the pool holds, whether in use or free. */
     public long bytesHeld() {
         return bytesHeld;
+    }
+
+    /** Memory of tensors in frames that are open. */
+    public long bytesInUse() {
+        return bytesInUse;
+    }
+
+    /** Hands out the blocks that wait in the pool, whose content nobody needs. */
+    public void unused(Consumer<MemorySegment> action) {
+        pool.values().forEach(blocks -> blocks.forEach(action));
     }
 
     /** The most memory ever in use at once. */

@@ -27,6 +27,24 @@ public interface WeightGroup extends AutoCloseable {
     /** Lets the backend give them back from here on, when memory is short. */
     void spare();
 
+    /** Tells that other work comes between: their pages may go where memory is bounded, and come back by themselves. */
+    default void pause() {
+    }
+
+    /** Tells that they may not be used again: their pages go, and come back by themselves if they are. */
+    default void rest() {
+    }
+
+    /**
+     * Tells what work with them will take.
+     *
+     * @param what the work, as messages name it
+     * @param activationBytes memory of its activations
+     * @throws MemoryShortageException if the memory that may be used cannot hold them; the message says how much is needed
+     */
+    default void reserve(String what, long activationBytes) {
+    }
+
     /** Gives them back. */
     @Override
     void close();

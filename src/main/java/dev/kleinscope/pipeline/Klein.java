@@ -2,6 +2,7 @@ package dev.kleinscope.pipeline;
 
 import dev.kleinscope.model.dit.Dit;
 import dev.kleinscope.model.dit.DitConfig;
+import dev.kleinscope.model.dit.DitMemory;
 import dev.kleinscope.model.dit.DitPoints;
 import dev.kleinscope.model.text.Qwen3Config;
 import dev.kleinscope.model.text.TextEncoder;
@@ -10,12 +11,15 @@ import dev.kleinscope.model.vae.VaeConfig;
 import dev.kleinscope.ops.Frame;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.ops.WeightGroup;
+import dev.kleinscope.pipeline.intervene.Capture;
+import dev.kleinscope.pipeline.intervene.Interventions;
 import dev.kleinscope.probe.Observer;
 import dev.kleinscope.probe.PointCatalog;
 import dev.kleinscope.probe.Probes;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.weights.ComponentKind;
+import dev.kleinscope.weights.FileStamps;
 import dev.kleinscope.weights.Fingerprint;
 import dev.kleinscope.weights.ModelComponent;
 import dev.kleinscope.weights.ModelFiles;
@@ -45,6 +49,7 @@ public final class Klein implements AutoCloseable {
     private final Map<String, Object> identity = new LinkedHashMap<>();
     private final Map<ComponentKind, WeightSource> opened = new EnumMap<>(ComponentKind.class);
     private final Deque<Readings> readings = new ArrayDeque<>();
+    private final FileStamps stamps = new FileStamps();
     private PromptTokenizer tokenizer;
     private TextEncoder textEncoder;
     private WeightGroup textWeights;
@@ -88,10 +93,17 @@ public final class Klein implements AutoCloseable {
         return textEncoder;
     }
 
-    /** Gives back the memory of a GPU that the text encoder takes; it is loaded again when a further prompt is encoded. */
+    /** Gives back the memory that the text encoder takes; it is loaded again when a further prompt is encoded. */
     public void dropTextEncoder() {
         if (textWeights != null) {
             textWeights.close();
+        }
+    }
+
+    /** Tells that the last latents are drawn: a transformer whose pages are mapped leaves memory, and comes back if it is used again. */
+    public void restTransformer() {
+        if (ditWeights != null) {
+            ditWeights.rest();
         }
     }
 
@@ -125,15 +137,39 @@ public final class Klein implements AutoCloseable {
         return readings.isEmpty() ? new Readings(ops, readings) : readings.pop();
     }
 
+    /** For keeping a run's activations, to be put into another run of this model. The caller closes it. */
+    public Capture capture() {
+        return new Capture(ops);
+    }
+
     /** What the run computes on, for people. */
     public String backend() {
         return ops.describe();
     }
 
-    /** Draws latents with this model's transformer; see {@link Denoising#run}. */
+    /**
+     * Draws latents with this model's transformer; see {@link Denoising#run}.
+     *
+     * @throws dev.kleinscope.ops.MemoryShortageException if the memory that may be used does not suffice
+     * @throws dev.kleinscope.weights.ModelException if the model's files changed meanwhile
+     */
     public HostTensor denoise(Denoising denoising, HostTensor noise, HostTensor promptEmbeds, HostTensor negativeEmbeds,
             List<HostTensor> references, Observer observer, Denoising.StepListener listener) {
-        return denoising.run(ops, dit(), noise, promptEmbeds, negativeEmbeds, references, observer, listener);
+        return denoise(denoising, noise, promptEmbeds, negativeEmbeds, references, Interventions.NONE, observer, listener);
+    }
+
+    /** The same with changes; see {@link Denoising#run}. */
+    public HostTensor denoise(Denoising denoising, HostTensor noise, HostTensor promptEmbeds, HostTensor negativeEmbeds,
+            List<HostTensor> references, Interventions interventions, Observer observer, Denoising.StepListener listener) {
+        Dit model = dit();
+        Shape shape = noise.shape();
+        long tokens = shape.dim(2) * shape.dim(3) + promptEmbeds.shape().dim(1)
+                + references.stream().mapToLong(reference -> reference.shape().dim(2) * reference.shape().dim(3)).sum();
+        ditWeights.reserve("the transformer on a picture of " + shape.dim(3) * 16 + "x" + shape.dim(2) * 16,
+                DitMemory.bytes(model.config(), shape.dim(0) * tokens));
+        HostTensor latents = denoising.run(ops, model, noise, promptEmbeds, negativeEmbeds, references, interventions, observer, listener);
+        stamps.requireUnchanged();
+        return latents;
     }
 
     /** @throws dev.kleinscope.weights.ModelException if there is none or its weights do not fit */
@@ -149,6 +185,9 @@ public final class Klein implements AutoCloseable {
 
     /** This model's pictures: decoding, and reference images. */
     public Pictures pictures() {
+        if (ditWeights != null) {
+            ditWeights.pause();
+        }
         return new Pictures(ops, vae(), Pictures.DEFAULT_BUDGET_BYTES);
     }
 
@@ -156,7 +195,9 @@ public final class Klein implements AutoCloseable {
     public HostTensor encode(Prompt prompt) {
         TextEncoder encoder = textEncoder();
         try (Frame _ = ops.frame()) {
-            return encoder.forward(ops, new int[][] {prompt.ids()}, new long[] {prompt.groups().valid()}, Probes.NONE).toHost();
+            HostTensor embeds = encoder.forward(ops, new int[][] {prompt.ids()}, new long[] {prompt.groups().valid()}, Probes.NONE).toHost();
+            stamps.requireUnchanged();
+            return embeds;
         } finally {
             textWeights.spare();
         }
@@ -194,6 +235,7 @@ public final class Klein implements AutoCloseable {
 
     private WeightSource open(ModelComponent component, String name) {
         WeightSource source = component.open();
+        stamps.add(source);
         Map<String, Object> identified = new LinkedHashMap<>();
         identified.put("path", component.location().toAbsolutePath().normalize().toString());
         identified.put("fingerprint", Fingerprint.of(source));

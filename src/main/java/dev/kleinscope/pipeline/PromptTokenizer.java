@@ -1,6 +1,7 @@
 package dev.kleinscope.pipeline;
 
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import ai.djl.huggingface.tokenizers.jni.CharSpan;
 import dev.kleinscope.weights.ModelException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -80,6 +81,25 @@ public final class PromptTokenizer implements AutoCloseable {
         int promptFrom = Math.min(valid, prefix < 0 ? before.length : Math.min(prefix, before.length));
         int promptTo = Math.clamp(all.length - after.length, promptFrom, Math.max(promptFrom, valid));
         return new Prompt(text, ids, new TokenGroups(promptFrom, promptTo, valid, maxTokens), all.length - valid);
+    }
+
+    /**
+     * Where in its text the prompt's own tokens stand.
+     *
+     * @return for each token from promptFrom to promptTo its first code point and the one after its last; a blank before a word is part
+     *     of the word's first token
+     */
+    public int[][] spans(Prompt prompt) {
+        CharSpan[] spans = tokenizer.encode(BEFORE + prompt.text() + AFTER).getCharTokenSpans();
+        int length = prompt.text().codePointCount(0, prompt.text().length());
+        int[][] own = new int[prompt.groups().promptTokens()][];
+        for (int i = 0; i < own.length; i++) {
+            CharSpan span = spans[prompt.groups().promptFrom() + i];
+            // a token that stands for nothing in the text has no span
+            own[i] = span == null ? new int[2] : new int[] {Math.clamp(span.getStart() - BEFORE.length(), 0, length),
+                Math.clamp(span.getEnd() - BEFORE.length(), 0, length)};
+        }
+        return own;
     }
 
     @Override

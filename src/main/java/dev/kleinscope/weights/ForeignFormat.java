@@ -22,7 +22,7 @@ final class ForeignFormat {
         if (text.startsWith("version https://git-lfs")) {
             return "is a Git LFS pointer, not the weights themselves; fetch them with 'git lfs pull'";
         }
-        if (text.startsWith("PK\003\004") || text.startsWith("\200\002") || text.startsWith("\200\004")) {
+        if (text.startsWith("PK\003\004") || !safetensors(text) && (text.startsWith("\200\002") || text.startsWith("\200\004"))) {
             return "is a pickled PyTorch checkpoint, which can run code and is never loaded" + CONVERT;
         }
         if (text.startsWith("GGUF")) {
@@ -33,6 +33,11 @@ final class ForeignFormat {
             return "is a web page, not weights: the download failed, perhaps for want of a login; download it again";
         }
         return null;
+    }
+
+    /** A header of 640 bytes, say, has a length that begins like a pickle. */
+    private static boolean safetensors(String text) {
+        return text.length() > Long.BYTES && text.charAt(Long.BYTES) == '{' && text.startsWith("\0\0\0\0", Long.BYTES - 4);
     }
 
     /** As {@link #of(byte[])}, judged by the file's name. */

@@ -27,6 +27,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class SafetensorsTest {
 
@@ -192,6 +193,16 @@ class SafetensorsTest {
     void namesAreMadePrintableInMessages() {
         HostileFile.raw(file, "{\"a\\u001b[31m\\n\":1}", new byte[0]);
         assertRefused(": a?[31m?: expected an object");
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {640, 1152})
+    void aHeaderWhoseLengthBeginsLikeAPickleIsRead(int length) {
+        String json = "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}";
+        HostileFile.raw(file, json + " ".repeat(length - json.length()), new byte[1]);
+        try (Safetensors weights = Safetensors.open(file)) {
+            assertEquals(List.of("a"), List.copyOf(weights.names()));
+        }
     }
 
     @Test

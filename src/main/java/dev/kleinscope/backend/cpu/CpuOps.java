@@ -8,15 +8,20 @@ import dev.kleinscope.ops.HostFrames;
 import dev.kleinscope.ops.HostKernels;
 import dev.kleinscope.ops.HostRows;
 import dev.kleinscope.ops.Linear;
+import dev.kleinscope.ops.MemoryShortageException;
 import dev.kleinscope.ops.OpShapes;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.ops.Rope;
+import dev.kleinscope.ops.WeightGroup;
+import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Tensor;
+import java.util.List;
+import java.util.function.BiFunction;
 
 /**
- * Operations on all cores through the Vector API, in f32.
+ * Operations on all cores through the Vector API, in f32; but products of tokens by BF16 weights in bf16, if asked for.
  *
  * <p>Weights are used where they lie and widened on the way. A result's bits depend on its inputs alone: not on the
  * number of threads, nor on how many rows are computed together; but with oneDNN's products they may depend on both, and on
@@ -31,6 +36,7 @@ public final class CpuOps implements Ops {
     private final HostFrames frames = new HostFrames("cpu");
     private final Workers workers;
     private final Products products;
+    private WeightPages weights;
 
     public CpuOps() {
         this(Gemm.JAVA);
@@ -51,21 +57,81 @@ public final class CpuOps implements Ops {
      * @throws dev.kleinscope.bindings.onednn.OneDnnLibrary.Unavailable if oneDNN is asked for and cannot be used here
      */
     public CpuOps(int threads, Gemm gemm) {
+        this(threads, gemm, DType.F32);
+    }
+
+    /**
+     * @param threads at least one, the caller included
+     * @param precision what activations [batch, tokens, ..] are rounded to before they are multiplied by BF16 weights: F32, not at all,
+     *     or BF16
+     * @throws dev.kleinscope.bindings.onednn.OneDnnLibrary.Unavailable if oneDNN is asked for and cannot be used here
+     * @throws IllegalArgumentException if {@code precision} is BF16 where {@link #whyNoBf16} tells that it cannot be, or the products
+     *     are not oneDNN's
+     */
+    public CpuOps(int threads, Gemm gemm, DType precision) {
+        this(threads, (workers, frames) -> products(threads, gemm, precision, workers, frames));
+    }
+
+    /** @param products opens what the backend multiplies with, on its threads and in its memory */
+    CpuOps(int threads, BiFunction<Workers, HostFrames, Products> products) {
         workers = new Workers(threads);
-        Products ours = new JavaProducts(workers);
         try {
-            products = gemm == Gemm.ONEDNN ? new OneDnnProducts(ours, threads) : ours;
+            this.products = products.apply(workers, frames);
         } catch (RuntimeException | Error e) {
             workers.close();
             throw e;
         }
+        weights = new WeightPages(workers, frames, Residency.ofProcess(), CpuMemory.MAPPED);
+    }
+
+    /**
+     * Chooses how memory is used, before the first model is made. Changes no bit of a result, but for pictures that are decoded in
+     * tiles for want of memory.
+     *
+     * @return this
+     * @throws dev.kleinscope.ops.MemoryShortageException if a budget is set where the system does not tell what the process takes
+     */
+    public CpuOps using(CpuMemory memory) {
+        if (memory.bounded() && !Residency.available()) {
+            throw new MemoryShortageException("this system does not tell how much memory a process takes; leave out --memory-budget");
+        }
+        return using(memory, Residency.ofProcess());
+    }
+
+    CpuOps using(CpuMemory memory, Residency residency) {
+        weights = new WeightPages(workers, frames, residency, memory);
+        return this;
+    }
+
+    /** Bytes of the weights that models were made with so far. */
+    public long weightBytes() {
+        return weights.bytes();
+    }
+
+    private static Products products(int threads, Gemm gemm, DType precision, Workers workers, HostFrames frames) {
+        String whyNot = precision == DType.F32 ? null : precision != DType.BF16 ? "products are in F32 or BF16"
+                : gemm == Gemm.JAVA ? "our own kernel multiplies in f32" : whyNoBf16();
+        if (whyNot != null) {
+            throw new IllegalArgumentException("cpu: no products in " + precision + ": " + whyNot);
+        }
+        Products ours = new JavaProducts(workers);
+        if (gemm == Gemm.JAVA) {
+            return ours;
+        }
+        OneDnnProducts oneDnn = new OneDnnProducts(ours, threads);
+        return precision == DType.F32 ? oneDnn : new Bf16Products(workers, frames, oneDnn, oneDnn::multiply);
+    }
+
+    /** Why products cannot be in bf16 here, in one sentence; null where they can. */
+    public static String whyNoBf16() {
+        return OneDnnProducts.whyNoBf16();
     }
 
     @Override
     public String describe() {
         return "cpu: " + workers.threads() + (workers.threads() == 1 ? " thread, " : " threads, ") + Lanes.BITS
                 + "-bit vectors, Java " + Runtime.version().feature()
-                + (products.describe().isEmpty() ? "" : ", products by " + products.describe());
+                + (products.describe().isEmpty() ? "" : ", products " + products.describe());
     }
 
     /** Native memory held for activations, in bytes. */
@@ -85,6 +151,7 @@ public final class CpuOps implements Ops {
 
     @Override
     public Tensor alloc(Shape shape) {
+        weights.admit(DType.F32.bytes(shape.elements()));
         return frames.alloc(shape);
     }
 
@@ -95,15 +162,32 @@ public final class CpuOps implements Ops {
 
     @Override
     public Tensor weight(Tensor mapped) {
-        HostRows.segment(mapped);
-        return mapped;
+        return weights.weight(mapped);
+    }
+
+    @Override
+    public WeightGroup weightGroup(String name, long mostElements, Runnable load) {
+        return weights.load(name, mostElements, load);
+    }
+
+    @Override
+    public long freeBytes() {
+        return weights.freeBytes();
     }
 
     @Override
     public void linear(Tensor x, Linear layer, Tensor out) {
         HostRows.requireF32("linear", x, out);
         OpShapes.linear(x, layer, out);
+        weights.use(layer);
         products.linear(x, layer, out);
+    }
+
+    @Override
+    public void linear(Tensor x, List<Linear> layers, Tensor out) {
+        HostRows.requireF32("linear", x, out);
+        OpShapes.linear(x, layers, out);
+        products.linear(x, layers, out);
     }
 
     @Override
@@ -146,6 +230,20 @@ public final class CpuOps implements Ops {
         rows(out, (row, scratch) -> RowKernels.rmsNormRope(x, weights, eps, rope, out, row, scratch));
     }
 
+    @Override
+    public void rotate(Tensor x, Rope rope, Tensor out) {
+        HostRows.requireF32("rotate", x, out, rope.cos(), rope.sin());
+        OpShapes.rotate(x, rope, out);
+        rows(out, (row, scratch) -> RowKernels.rotate(x, rope, out, row, scratch));
+    }
+
+    @Override
+    public void addProjections(Tensor x, Tensor from, Tensor to, Tensor out) {
+        HostRows.requireF32("addProjections", x, from, to, out);
+        OpShapes.addProjections(x, from, to, out);
+        rows(out, (row, _) -> ProbeKernels.addProjections(x, from, to, out, row));
+    }
+
     /** A query that sees no key gets zeros. Takes as much memory again as k and v for the time it runs. */
     @Override
     public void attention(Tensor q, Tensor k, Tensor v, long heads, long kvHeads, AttentionMask mask, Tensor out) {
@@ -155,6 +253,14 @@ public final class CpuOps implements Ops {
             Tensor packed = frames.alloc(Shape.of(AttentionKernel.packedFloats(k, kvHeads)));
             new AttentionKernel(q, k, v, heads, kvHeads, mask, out, HostRows.segment(packed)).run(workers);
         }
+    }
+
+    /** Takes as much memory as one head of k for the time it runs, and a few rows of scores a thread. */
+    @Override
+    public void attentionShares(Tensor q, Tensor k, long heads, int[] groups, Tensor out) {
+        HostRows.requireF32("attentionShares", q, k, out);
+        OpShapes.attentionShares(q, k, heads, groups, out);
+        new AttentionSharesKernel(q, k, heads, groups, out).run(workers);
     }
 
     @Override
@@ -210,7 +316,9 @@ public final class CpuOps implements Ops {
 
     @Override
     public Tensor convWeight(Tensor mapped) {
-        return HostKernels.channelsLast(mapped, frames);
+        Tensor kernel = HostKernels.channelsLast(mapped, frames);
+        weights.converted(mapped);
+        return kernel;
     }
 
     @Override
@@ -280,6 +388,7 @@ public final class CpuOps implements Ops {
     /** Ends the threads and every tensor this backend allocated. */
     @Override
     public void close() {
+        weights.close();
         products.close();
         workers.close();
         frames.close();

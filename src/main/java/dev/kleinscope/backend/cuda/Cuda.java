@@ -274,8 +274,8 @@ final class Cuda implements AutoCloseable {
     /** @throws IllegalStateException if what is queued now is recorded: what reads or writes the host cannot be */
     void requireDoing() {
         if (capturing || rehearsing) {
-            throw new IllegalStateException("values cannot pass between host and device while operations are recorded; hand them to "
-                    + "Ops.repeat as inputs");
+            throw new IllegalStateException("values cannot pass between host and device while operations are recorded into a CUDA graph: to "
+                    + "look at them, start with --debug (-Dkleinscope.cuda.graphs=false); to compute with them, hand them to Ops.repeat");
         }
     }
 
