@@ -7,9 +7,12 @@ import dev.kleinscope.pipeline.PromptTokenizer;
 import dev.kleinscope.probe.PointCatalog;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.weights.ModelFiles;
+import dev.kleinscope.weights.Safetensors;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.Locale;
+import java.util.Map;
 
 /**
  * A FLUX.2-klein model to run and to watch: where a program begins.
@@ -29,6 +32,7 @@ public final class Kleinscope implements AutoCloseable {
 
     private final ModelFiles files;
     private final Thread owner = Thread.currentThread();
+    private final Map<String, Safetensors> read = new HashMap<>();
     private BackendSettings settings = BackendSettings.AUTO;
     private OpenedBackend opened;
     private Klein klein;
@@ -180,6 +184,16 @@ public final class Kleinscope implements AutoCloseable {
         return klein;
     }
 
+    /** A file that a change reads, open until the model closes. */
+    Safetensors file(String path) {
+        requireOwner();
+        return read.computeIfAbsent(absolute(path), absolute -> Safetensors.open(Path.of(absolute)));
+    }
+
+    static String absolute(String path) {
+        return Path.of(path).toAbsolutePath().normalize().toString();
+    }
+
     /** Takes the model for a run, in which observers may look but not run it again. */
     Klein begin() {
         Klein model = klein();
@@ -232,6 +246,7 @@ public final class Kleinscope implements AutoCloseable {
         closed = true;
         try (OpenedBackend _ = opened; Klein _ = klein) {
             klein = null;
+            read.values().forEach(Safetensors::close);
         }
     }
 }

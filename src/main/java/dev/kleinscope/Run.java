@@ -5,9 +5,13 @@ import dev.kleinscope.pipeline.Denoising;
 import dev.kleinscope.pipeline.Image8;
 import dev.kleinscope.pipeline.ImageFile;
 import dev.kleinscope.pipeline.Klein;
+import dev.kleinscope.pipeline.Prompt;
 import dev.kleinscope.pipeline.PromptTokenizer;
 import dev.kleinscope.pipeline.Schedule;
 import dev.kleinscope.pipeline.TorchNoise;
+import dev.kleinscope.pipeline.intervene.InterventionGrammar;
+import dev.kleinscope.pipeline.intervene.Interventions;
+import dev.kleinscope.probe.Intervention;
 import dev.kleinscope.probe.Observer;
 import dev.kleinscope.probe.Point;
 import dev.kleinscope.tensor.HostTensor;
@@ -36,6 +40,7 @@ public final class Run {
     private final String prompt;
     private final HostTensor embeds;
     private final Watching watching = new Watching();
+    private final List<Intervention> interventions = new ArrayList<>();
     private final List<Image8> references = new ArrayList<>();
     private int width = DEFAULT_SIDE;
     private int height = DEFAULT_SIDE;
@@ -204,6 +209,32 @@ public final class Run {
     }
 
     /**
+     * Changes activations on the way, before watchers see them; several changes are made in the order in which they are added.
+     *
+     * @param intervention such as {@code Intervention.at("transformer_blocks.4.img", new Change.Scale(0.5)).steps("0-1")}
+     * @return this
+     * @throws IllegalArgumentException if no point is called so, with the nearest names there are; what else does not fit is told when the
+     *     model runs
+     */
+    public Run intervene(Intervention intervention) {
+        requireUnbegun();
+        model.points().select(intervention.points());
+        interventions.add(intervention);
+        return this;
+    }
+
+    /**
+     * Changes activations as {@code --intervene} does.
+     *
+     * @param change such as {@code "transformer_blocks.4.img:scale=0.5,steps=0-1"}; see {@link InterventionGrammar}
+     * @return this
+     * @throws IllegalArgumentException telling what was expected
+     */
+    public Run intervene(String change) {
+        return intervene(new InterventionGrammar(model::file, Kleinscope::absolute).parse(change));
+    }
+
+    /**
      * Runs and takes the L2 norms of whole activations, summed where they are.
      *
      * @param globs names, aliases or globs of points
@@ -265,12 +296,14 @@ public final class Run {
 
     private HostTensor draw(Klein klein) {
         Denoising denoising = Denoising.of(distilled != null ? distilled : !Boolean.FALSE.equals(klein.distilled()), steps, guidance);
-        HostTensor cond = embeds != null ? embeds : klein.encode(klein.tokenizer().prompt(prompt, tokens));
-        HostTensor uncond = denoising.guided()
-                ? klein.encode(klein.tokenizer().prompt(negative, (int) cond.shape().dim(1))) : null;
+        Prompt words = prompt == null ? null : klein.tokenizer().prompt(prompt, tokens);
+        HostTensor cond = words == null ? embeds : klein.encode(words);
+        Prompt others = denoising.guided() ? klein.tokenizer().prompt(negative, (int) cond.shape().dim(1)) : null;
+        HostTensor uncond = others == null ? null : klein.encode(others);
+        Interventions changes = new Interventions(interventions, Prompt.groups(words, others));
         List<HostTensor> encoded = references.stream().map(image -> klein.pictures().encode(image)).toList();
         HostTensor start = noise != null ? noise : initialNoise(klein.latentShape(width, height));
-        return klein.denoise(denoising, start, cond, uncond, encoded, watching.none() ? null : watching, null);
+        return klein.denoise(denoising, start, cond, uncond, encoded, changes, watching.none() ? null : watching, null);
     }
 
     private HostTensor initialNoise(Shape shape) {

@@ -12,6 +12,8 @@ import dev.kleinscope.backend.cuda.CudaOps;
 import dev.kleinscope.cli.Main;
 import dev.kleinscope.pipeline.Image8;
 import dev.kleinscope.pipeline.ImageFile;
+import dev.kleinscope.probe.Change;
+import dev.kleinscope.probe.Intervention;
 import dev.kleinscope.probe.Pass;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.weights.ModelException;
@@ -19,11 +21,13 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -106,16 +110,43 @@ class KleinscopeTest {
     }
 
     @Test
+    void aChangedRunIsTheOneThatGenerateDraws() {
+        Path own = folder.resolve("own.png");
+        try (Kleinscope model = model()) {
+            Run run = small(model).intervene("single_blocks.3:scale=1.5,steps=1,stream=prompt").intervene(
+                    Intervention.at("transformer_blocks.4.img", new Change.Zero()).tokens("0-2"));
+            run.watch("transformer_blocks.4.img", (step, pass, point, tensor) -> {
+                float[] first = tensor.toHost().row(0);
+                assertArrayEquals(new float[first.length], first);
+                assertTrue(tensor.slice(1, 3, 4).toHost().norm() > 0);
+            });
+            run.png(own);
+            assertFalse(Arrays.equals(small(model).latents().values(), run.latents().values()));
+            assertThrows(IllegalArgumentException.class, () -> small(model).intervene("transformer_block.4.img:zero"));
+            assertThrows(IllegalArgumentException.class, () -> small(model).intervene("transformer_blocks.4.img:double"));
+            Run late = small(model).intervene("transformer_blocks.4.img:zero,steps=7");
+            assertTrue(assertThrows(IllegalArgumentException.class, late::latents).getMessage().contains("steps 0 to 1"));
+        }
+        Path drawn = folder.resolve("drawn.png");
+        generate(drawn, "--intervene", "single_blocks.3:scale=1.5,steps=1,stream=prompt", "--intervene", "transformer_blocks.4.img:zero,tokens=0-2");
+        assertArrayEquals(ImageFile.read(drawn).rgb(), ImageFile.read(own).rgb());
+    }
+
+    private static void generate(Path file, String... more) {
+        StringWriter err = new StringWriter();
+        String[] line = Stream.concat(Stream.of("generate", "-m", Reference.TINY_KLEIN.toString(), "--backend", "cpu", "--gemm", "java", "-p", PROMPT,
+                "--size", "48x32", "--steps", "2", "--max-tokens", "32", "--seed", "7", "-o", file.toString()), Stream.of(more)).toArray(String[]::new);
+        assertEquals(0, Main.run(new PrintWriter(new StringWriter()), new PrintWriter(err, true), line), err.toString());
+    }
+
+    @Test
     void aPictureIsTheOneThatGenerateDraws() {
         Path own = folder.resolve("own.png");
         try (Kleinscope model = model()) {
             small(model).png(own);
         }
         Path drawn = folder.resolve("drawn.png");
-        StringWriter err = new StringWriter();
-        assertEquals(0, Main.run(new PrintWriter(new StringWriter()), new PrintWriter(err, true), "generate", "-m", Reference.TINY_KLEIN.toString(),
-                "--backend", "cpu", "--gemm", "java", "-p", PROMPT, "--size", "48x32", "--steps", "2", "--max-tokens", "32", "--seed", "7",
-                "-o", drawn.toString()), err.toString());
+        generate(drawn);
         Image8 first = ImageFile.read(own);
         assertEquals(48, first.width());
         assertArrayEquals(ImageFile.read(drawn).rgb(), first.rgb());
@@ -130,7 +161,7 @@ class KleinscopeTest {
                     .watch("proj_out", (step, pass, point, tensor) -> passes.add(step + pass.label())).latents();
             assertEquals(List.of("0cond", "0uncond", "1cond", "1uncond"), List.copyOf(passes));
             HostTensor blurred = small(model).distilled(false).guidance(3).negative("blurred").latents();
-            assertFalse(java.util.Arrays.equals(empty.values(), blurred.values()));
+            assertFalse(Arrays.equals(empty.values(), blurred.values()));
             assertEquals(4, small(model).distilled(false).norms("proj_out").get("proj_out").size());
         }
     }

@@ -126,7 +126,7 @@ final class BenchCommand implements Callable<Integer> {
 
         static Timing of(What what, String part, PictureSize size, Double gigaflop, List<Double> seconds) {
             double[] sorted = seconds.stream().mapToDouble(Double::doubleValue).sorted().toArray();
-            double median = Median.withDefaults().evaluate(sorted);
+            double median = Median.withDefaults().withCopy(true).evaluate(sorted);
             return new Timing(what.toString(), part, size == null ? null : size.toString(), sorted.length, median, sorted[0],
                     sorted[sorted.length - 1], gigaflop == null ? null : gigaflop / median, List.copyOf(seconds));
         }

@@ -18,6 +18,7 @@ import java.util.List;
 public record Intervention(List<String> points, Change change, Ranges steps, Pass pass, TokenStream stream, Ranges tokens,
         Ranges channels) {
 
+    /** Copies the points. */
     public Intervention {
         points = List.copyOf(points);
     }

@@ -5,6 +5,7 @@ public final class InterventionException extends IllegalArgumentException {
 
     private static final long serialVersionUID = 1;
 
+    /** With what is not there or does not fit. */
     public InterventionException(String message) {
         super(message);
     }

@@ -28,7 +28,16 @@ public record Point(String name, Role role, Rows rows, String shape) {
     }
 
     /** What rows stand for. */
-    public enum Rows { IMG, TXT, JOINT, NONE }
+    public enum Rows {
+        /** Image tokens. */
+        IMG,
+        /** Text tokens. */
+        TXT,
+        /** Text tokens, then image tokens. */
+        JOINT,
+        /** No tokens: one vector for all. */
+        NONE
+    }
 
     /**
      * The activation's shape in a run.

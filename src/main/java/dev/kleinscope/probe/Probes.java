@@ -22,6 +22,7 @@ public interface Probes {
         }
     };
 
+    /** Whether somebody watches this point; asked before a value is computed for it alone. */
     boolean wants(String point);
 
     /** Whether {@link #at} may write to what is reported there, in this forward. Such a point is also wanted. */

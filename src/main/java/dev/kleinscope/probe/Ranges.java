@@ -44,10 +44,12 @@ public record Ranges(List<Part> parts) {
         return new Ranges(parts);
     }
 
+    /** Whether nothing is left out. */
     public boolean all() {
         return parts.isEmpty();
     }
 
+    /** Whether a number, from 0, is in. */
     public boolean contains(int number) {
         return all() || parts.stream().anyMatch(part -> part.first <= number && number <= part.last);
     }

@@ -12,12 +12,14 @@ import java.util.Arrays;
  */
 public record HostTensor(String name, Shape shape, float[] values) {
 
+    /** @throws IllegalArgumentException if the shape does not hold as many values as there are */
     public HostTensor {
         if (shape.elements() != values.length) {
             throw new IllegalArgumentException(name + ": shape " + shape + " does not hold " + values.length + " values");
         }
     }
 
+    /** Values under a shape with these sizes. */
     public static HostTensor of(String name, float[] values, long... dims) {
         return new HostTensor(name, new Shape(dims), values);
     }

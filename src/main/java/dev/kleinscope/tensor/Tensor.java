@@ -43,14 +43,17 @@ public final class Tensor {
         return new Tensor(name, dtype, shape, strides, 0, storage);
     }
 
+    /** The point where it was seen, or the weight's name. */
     public String name() {
         return name;
     }
 
+    /** Type of the elements. */
     public DType dtype() {
         return dtype;
     }
 
+    /** Sizes of the dimensions. */
     public Shape shape() {
         return shape;
     }
@@ -70,6 +73,7 @@ public final class Tensor {
         return offset;
     }
 
+    /** The memory that this views. */
     public Storage storage() {
         return storage;
     }
@@ -95,6 +99,7 @@ public final class Tensor {
         return new Tensor(name, dtype, new Shape(dims), strides, offset + from * strides[d], storage);
     }
 
+    /** Whether the elements lie side by side in row-major order. */
     public boolean contiguous() {
         long expected = 1;
         for (int i = strides.length - 1; i >= 0; i--) {

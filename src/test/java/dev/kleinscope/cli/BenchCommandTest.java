@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Random;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -66,6 +67,17 @@ class BenchCommandTest {
                 "image 48x32"), timed);
         assertEquals(List.of("32x32", "48x32"), json.get("probes_to_plain").valueStream().map(ratio -> ratio.get("size").asString()).toList());
         assertEquals(3, json.get("probes_to_plain").get(0).get("turns").asInt());
+    }
+
+    @Test
+    void leastAndMostAreThoseOfManyRuns() {
+        List<Double> seconds = new Random(1).doubles(400, 15, 25).boxed().toList();
+        BenchCommand.Timing timing = BenchCommand.Timing.of(BenchCommand.What.FORWARD, null, null, null, seconds);
+        List<Double> sorted = seconds.stream().sorted().toList();
+        assertEquals(sorted.getFirst(), timing.least());
+        assertEquals(sorted.getLast(), timing.most());
+        assertEquals((sorted.get(199) + sorted.get(200)) / 2, timing.median(), 1e-12);
+        assertEquals(seconds, timing.seconds());
     }
 
     @Test
