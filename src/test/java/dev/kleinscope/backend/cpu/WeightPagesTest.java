@@ -34,9 +34,9 @@ import org.junit.jupiter.api.io.TempDir;
 class WeightPagesTest {
 
     private static final int LAYERS = 8;
-    private static final int WIDTH = 1024;
+    private static final int WIDTH = 512;
     private static final long MIB = 1 << 20;
-    private static final long LAYER_BYTES = 4 * MIB;
+    private static final long LAYER_BYTES = MIB;
     /** What is kept free beside the weights. */
     private static final long MARGIN = 32 * MIB;
     /** The kernel maps up to 16 pages around the one that is read. */
@@ -248,7 +248,7 @@ class WeightPagesTest {
         assumeTrue(Pages.available(), "Linux on x86-64 only");
         try (Model model = new Model(new CpuMemory(MARGIN + LAYERS * LAYER_BYTES - 1, true, (_, _, _) -> { }))) {
             MemoryShortageException refused = assertThrows(MemoryShortageException.class, model::load);
-            assertTrue(refused.getMessage().contains("the copied weights of the model take 0.04 GiB"), refused.getMessage());
+            assertTrue(refused.getMessage().contains("the copied weights of the model take 0.01 GiB"), refused.getMessage());
             model.group = WeightGroup.MAPPED;
         }
     }
