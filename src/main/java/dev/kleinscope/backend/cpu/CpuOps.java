@@ -1,5 +1,6 @@
 package dev.kleinscope.backend.cpu;
 
+import dev.kleinscope.bindings.linux.Pages;
 import dev.kleinscope.ops.AttentionMask;
 import dev.kleinscope.ops.Conv2d;
 import dev.kleinscope.ops.Frame;
@@ -92,8 +93,8 @@ public final class CpuOps implements Ops {
      * @throws dev.kleinscope.ops.MemoryShortageException if a budget is set where the system does not tell what the process takes
      */
     public CpuOps using(CpuMemory memory) {
-        if (memory.bounded() && !Residency.available()) {
-            throw new MemoryShortageException("this system does not tell how much memory a process takes; leave out --memory-budget");
+        if (memory.bounded() && !(Pages.available() && Residency.available())) {
+            throw new MemoryShortageException("a memory budget needs Linux on x86-64, and /proc; leave out --memory-budget");
         }
         return using(memory, Residency.ofProcess());
     }

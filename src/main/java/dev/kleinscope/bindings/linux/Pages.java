@@ -70,7 +70,7 @@ public final class Pages {
         return aligned;
     }
 
-    /** Asks for a mapped file's pages to be read, without waiting for all of them; an address that is no longer mapped does no harm. */
+    /** Asks for a mapped file's pages to be read, without waiting for them; an address that is no longer mapped does no harm. */
     public static void willNeed(long address, long bytes) {
         long end = address + bytes;
         for (long from = address / PAGE_BYTES * PAGE_BYTES; from < end; from += READ_AHEAD_BYTES) {
@@ -78,7 +78,7 @@ public final class Pages {
         }
     }
 
-    /** Gives back the whole pages of memory whose content is not needed any more: it reads as zeros afterwards, or as any of both. */
+    /** Gives back the whole pages in memory of the process's own whose content nobody needs: they read as zeros afterwards. */
     public static void discard(MemorySegment memory) {
         long from = Math.ceilDiv(memory.address(), PAGE_BYTES) * PAGE_BYTES;
         long to = (memory.address() + memory.byteSize()) / PAGE_BYTES * PAGE_BYTES;
