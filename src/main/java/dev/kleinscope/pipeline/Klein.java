@@ -22,6 +22,8 @@ import dev.kleinscope.weights.Fingerprint;
 import dev.kleinscope.weights.ModelComponent;
 import dev.kleinscope.weights.ModelFiles;
 import dev.kleinscope.weights.WeightSource;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -44,6 +46,7 @@ public final class Klein implements AutoCloseable {
     private final Ops ops;
     private final Map<String, Object> identity = new LinkedHashMap<>();
     private final Map<ComponentKind, WeightSource> opened = new EnumMap<>(ComponentKind.class);
+    private final Deque<Readings> readings = new ArrayDeque<>();
     private PromptTokenizer tokenizer;
     private TextEncoder textEncoder;
     private WeightGroup textWeights;
@@ -121,7 +124,7 @@ public final class Klein implements AutoCloseable {
 
     /** For an observer of this model that sums what it sees. The caller closes it. */
     public Readings readings() {
-        return new Readings(ops);
+        return readings.isEmpty() ? new Readings(ops, readings) : readings.pop();
     }
 
     /** For keeping a run's activations, to be put into another run of this model. The caller closes it. */
@@ -216,6 +219,8 @@ public final class Klein implements AutoCloseable {
         if (tokenizer != null) {
             tokenizer.close();
         }
+        readings.forEach(Readings::free);
+        readings.clear();
         Stream.of(textWeights, ditWeights, vaeWeights).filter(Objects::nonNull).forEach(WeightGroup::close);
         opened.values().forEach(WeightSource::close);
     }
