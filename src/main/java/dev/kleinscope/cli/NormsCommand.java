@@ -51,7 +51,7 @@ import picocli.CommandLine.Option;
             "  kleinscope norms --points 'transformer_blocks.*.img,single_blocks.7'",
             "      some points only; inspect lists them all",
             "  kleinscope norms --intervene transformer_blocks.2.img:scale=1.05 --intervene-in extreme",
-            "      a positive control: is a gain of 5% in one block found?",
+            "      a positive control: is a gain of 5%% in one block found?",
         })
 final class NormsCommand implements Callable<Integer> {
 
