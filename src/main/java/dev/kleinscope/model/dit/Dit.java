@@ -105,14 +105,10 @@ public final class Dit {
             if (guidanceEmbedding != null) {
                 inputs.add(guidanceEmbedding.sinusoid(ops, guidance));
             }
-<<<<<<< HEAD
             return frame.escape(ops.repeat(List.of(this, watched, changed), inputs, new Watching(probes, () -> {
                 angles(ops, ids, true, rope.cos(), probes);
                 angles(ops, ids, false, rope.sin(), probes);
             }),
-=======
-            return frame.escape(ops.repeat(List.of(this, watched, changed), inputs, new Watching(probes),
->>>>>>> interv
                     (in, watcher) -> velocity(ops, in.get(0), in.get(1), new Rope(in.get(2), in.get(3), rope.pairing()), in.get(4),
                             guidanceEmbedding == null ? null : in.get(5), Probes.to(watched, changed, (point, tensor) -> {
                                 if (changed.contains(point)) {
@@ -123,27 +119,12 @@ public final class Dit {
         }
     }
 
-<<<<<<< HEAD
     /**
      * Probes as the operations know them.
      *
      * @param before shows again what was seen ahead of the operations
      */
     private record Watching(Probes probes, Runnable before) implements Repeated.Watcher {
-=======
-    /** The rotary table itself, or a changed one: {@code pos_embed} shows each angle twice, once for each channel of its pair. */
-    private Tensor angles(Ops ops, PositionIds ids, boolean cosine, Tensor table, Probes probes) {
-        String point = cosine ? "pos_embed.cos" : "pos_embed.sin";
-        if (!probes.wants(point)) {
-            return table;
-        }
-        Tensor shown = probes.at(point, ops.input(ids.table(config, cosine, 2)));
-        return probes.changes(point) ? ops.input(PositionIds.everyOther(shown.toHost())) : table;
-    }
-
-    /** Probes as the operations know them. */
-    private record Watching(Probes probes) implements Repeated.Watcher {
->>>>>>> interv
 
         @Override
         public void saw(String point, Tensor tensor) {
@@ -160,7 +141,6 @@ public final class Dit {
             probes.again();
             before.run();
         }
-<<<<<<< HEAD
     }
 
     /** The rotary table itself, or a changed one: {@code pos_embed} shows each angle twice, once for each channel of its pair. */
@@ -171,8 +151,6 @@ public final class Dit {
         }
         Tensor shown = probes.at(point, ops.input(ids.table(config, cosine, 2)));
         return probes.changes(point) ? ops.input(PositionIds.everyOther(shown.toHost())) : table;
-=======
->>>>>>> interv
     }
 
     /** @return velocity [batch, imgTokens, outChannels], in the caller's frame */

@@ -15,12 +15,8 @@ import org.junit.jupiter.api.Test;
 
 /**
  * Runs {@link OpsContract}, {@link CudaOpsTest}, {@link CudaRowsTest} and {@link CudaInterventionsTest} on the GPU of a machine without
-<<<<<<< HEAD
  * Maven; needs JUnit's API jars alone. Takes a regular expression that the names of the checks to run match, by default all. Exits with
  * 1 if a check fails.
-=======
- * Maven; needs JUnit's API jars alone. Exits with 1 if a check fails. Takes a regular expression that the names of the checks to run match; by default all.
->>>>>>> interv
  */
 final class CudaContractRun {
 
