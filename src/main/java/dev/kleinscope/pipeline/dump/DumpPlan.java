@@ -44,7 +44,7 @@ public record DumpPlan(List<Declaration> tensors, Set<String> points, NavigableS
     static final String TEXT = "text_encoder.";
 
     /** Each of two buffers is at most this large, though a block may be larger. */
-    private static final long MOST_BUFFER_BYTES = 64L << 20;
+    private static final long MOST_BUFFER_BYTES = 32L << 20;
 
     public DumpPlan {
         tensors = List.copyOf(tensors);
