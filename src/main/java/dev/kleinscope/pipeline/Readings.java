@@ -101,9 +101,9 @@ public final class Readings implements AutoCloseable {
 
     /** {@link Ops#attentionShares}: a row for each query of each head. */
     public Reading attentionShares(Tensor q, Tensor k, long heads, int[] groups, int count) {
-        Tensor sums = take(Shape.of(q.dim(0), heads * q.dim(1), 1 + count));
-        ops.attentionShares(q, k, heads, groups, sums);
-        return last(sums);
+        Tensor shares = take(Shape.of(q.dim(0), heads * q.dim(1), 1 + count));
+        ops.attentionShares(q, k, heads, groups, shares);
+        return last(shares);
     }
 
     /** Room for sums, the same in each forward that asks for the same. */
