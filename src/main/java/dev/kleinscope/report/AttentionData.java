@@ -120,9 +120,7 @@ final class AttentionData {
 
     private static List<Object> words(Attention attention) {
         List<Object> words = new ArrayList<>();
-        for (Object each : AttentionJson.words(attention)) {
-            @SuppressWarnings("unchecked")
-            Map<String, Object> word = new LinkedHashMap<>((Map<String, Object>) each);
+        for (Map<String, Object> word : AttentionJson.words(attention)) {
             int index = words.size();
             word.put("mean", map(attention, attention.maps().mean(index)));
             word.put("maps", attention.top(index, MAPS).stream().map(head -> map(attention, attention.maps().of(index,

@@ -63,11 +63,11 @@ public final class AttentionJson {
         return entry;
     }
 
-    static List<Object> words(Attention attention) {
+    static List<Map<String, Object>> words(Attention attention) {
         TokenSets sets = attention.sets();
         double[][][] all = Arrays.stream(attention.means()).flatMap(Arrays::stream).toArray(double[][][]::new);
         double[] image = Attention.overHeads(all, sets.indexOf(TokenSets.IMAGE));
-        List<Object> words = new ArrayList<>();
+        List<Map<String, Object>> words = new ArrayList<>();
         for (int word = 0; word < sets.words().size(); word++) {
             int set = sets.words().get(word);
             Map<String, Object> entry = new LinkedHashMap<>();
