@@ -9,6 +9,7 @@ import com.tngtech.archunit.core.domain.JavaClass;
 import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.core.importer.ImportOption;
+import dev.kleinscope.stray.InNoPackageOfTheTable;
 import dev.kleinscope.tensor.ImportsWhatItMayNot;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -40,6 +41,8 @@ class PackageTableTest {
         table.put("backend.cpu", List.of("tensor", "ops", "bindings"));
         table.put("backend.cuda", List.of("tensor", "ops", "bindings"));
         table.put("bindings", List.of());
+        // the library's front door: what a program opens, and the one place that chooses a backend
+        table.put("", List.copyOf(table.keySet()));
         table.put("cli", List.copyOf(table.keySet()));
         return table;
     }
@@ -63,9 +66,15 @@ class PackageTableTest {
     }
 
     @Test
+    void theRootPackageMayNotUseTheCommands() {
+        assertFalse(TABLE.get("").contains("cli"));
+        assertEquals("", row(new ClassFileImporter().importClass(Kleinscope.class)));
+    }
+
+    @Test
     void aClassOutsideTheTableIsFound() {
-        JavaClass stray = new ClassFileImporter().importClass(PackageTableTest.class);
-        assertEquals(List.of("dev.kleinscope.PackageTableTest is in no package of the table"), violations(stray));
+        JavaClass stray = new ClassFileImporter().importClass(InNoPackageOfTheTable.class);
+        assertEquals(List.of(InNoPackageOfTheTable.class.getName() + " is in no package of the table"), violations(stray));
     }
 
     private static List<String> violations(JavaClass type) {
@@ -81,7 +90,7 @@ class PackageTableTest {
             }
             String to = row(target);
             if (!from.equals(to) && !TABLE.get(from).contains(to)) {
-                violations.add(from + " may not use " + to + ": " + dependency.getDescription());
+                violations.add((from.isEmpty() ? "the root package" : from) + " may not use " + to + ": " + dependency.getDescription());
             }
         }
         return violations;
@@ -90,6 +99,6 @@ class PackageTableTest {
     /** The row that holds the class or a package around it, or null. */
     private static String row(JavaClass type) {
         String inside = (type.getPackageName() + ".").substring(Math.min(ROOT.length(), type.getPackageName().length() + 1));
-        return TABLE.keySet().stream().filter(row -> inside.startsWith(row + ".")).findFirst().orElse(null);
+        return TABLE.keySet().stream().filter(row -> row.isEmpty() ? inside.isEmpty() : inside.startsWith(row + ".")).findFirst().orElse(null);
     }
 }

@@ -4,6 +4,9 @@ import dev.kleinscope.pipeline.ClipScorer;
 import dev.kleinscope.pipeline.Denoising;
 import dev.kleinscope.pipeline.Image8;
 import dev.kleinscope.pipeline.Klein;
+import dev.kleinscope.pipeline.Prompt;
+import dev.kleinscope.pipeline.intervene.Interventions;
+import dev.kleinscope.probe.Intervention;
 import dev.kleinscope.tensor.HostTensor;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -25,9 +28,16 @@ import org.apache.commons.statistics.descriptive.Median;
  * @param alphas ascending
  * @param clip scores images against the prompts; null to leave that out
  * @param original whether the original study's script is reproduced
+ * @param interventions what is changed of the activations
  */
 public record InterpolationProtocol(Klein klein, String from, String to, Denoising denoising, int maxTokens, List<Double> alphas,
-        ClipScorer clip, boolean original) {
+        ClipScorer clip, boolean original, List<Intervention> interventions) {
+
+    /** Without interventions. */
+    public InterpolationProtocol(Klein klein, String from, String to, Denoising denoising, int maxTokens, List<Double> alphas,
+            ClipScorer clip, boolean original) {
+        this(klein, from, to, denoising, maxTokens, alphas, clip, original, List.of());
+    }
 
     /** Where images and finished samples are kept, so that an interrupted sweep can go on. */
     public interface Store {
@@ -74,6 +84,7 @@ public record InterpolationProtocol(Klein klein, String from, String to, Denoisi
         private HostTensor fromEmbeds;
         private HostTensor toEmbeds;
         private HostTensor negativeEmbeds;
+        private Interventions changes = Interventions.NONE;
 
         Sweep(Store store, Consumer<String> progress) {
             this.store = store;
@@ -112,7 +123,7 @@ public record InterpolationProtocol(Klein klein, String from, String to, Denoisi
         private HostTensor draw(double alpha, HostTensor noise, Consumer<String> heard) {
             encode();
             HostTensor blend = klein.blend(fromEmbeds, toEmbeds, alpha);
-            HostTensor latents = klein.denoise(denoising, noise, blend, negativeEmbeds, List.of(), null,
+            HostTensor latents = klein.denoise(denoising, noise, blend, negativeEmbeds, List.of(), changes, null,
                     (step, x) -> heard.accept(String.format(Locale.ROOT, "alpha %.3f, step %d", alpha, step + 1)));
             return klein.pictures().decode(latents);
         }
@@ -121,12 +132,17 @@ public record InterpolationProtocol(Klein klein, String from, String to, Denoisi
             if (fromEmbeds != null) {
                 return;
             }
-            fromEmbeds = klein.encode(klein.tokenizer().prompt(from, maxTokens));
+            Prompt first = klein.tokenizer().prompt(from, maxTokens);
+            Prompt second = klein.tokenizer().prompt(to, maxTokens);
+            Prompt negative = klein.tokenizer().prompt("", maxTokens);
+            // where the prompts differ in length, a blend's positions are of no one kind
+            changes = new Interventions(interventions, first.groups().equals(second.groups()) ? Prompt.groups(first, negative) : null);
+            fromEmbeds = klein.encode(first);
             progress.accept("encoded the first prompt");
-            toEmbeds = klein.encode(klein.tokenizer().prompt(to, maxTokens));
+            toEmbeds = klein.encode(second);
             progress.accept("encoded the second prompt");
             if (denoising.guided()) {
-                negativeEmbeds = klein.encode(klein.tokenizer().prompt("", maxTokens));
+                negativeEmbeds = klein.encode(negative);
                 progress.accept("encoded the empty prompt");
             }
             klein.dropTextEncoder();

@@ -13,7 +13,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.stream.IntStream;
 
 /**
  * Measures the residual stream and its branches during one run.
@@ -22,8 +21,6 @@ import java.util.stream.IntStream;
  * watched as soon as one is measured. Activations are summed where they are; sums are read once a forward.
  */
 final class NormsObserver implements Observer, AutoCloseable {
-
-    private static final String ALL = "all";
 
     /** Columns of {@link Readings#rowMoments}: pairs. */
     private static final int ENERGY = 0;
@@ -46,7 +43,7 @@ final class NormsObserver implements Observer, AutoCloseable {
      * @param x [1, tokens, channels]; a residual stream's lives until the next block has been seen
      * @param before the residual stream that a block changed: all rows, or those of the text and those of the image; else empty
      * @param moments of its rows, in order, in as many parts as {@code before} has
-     * @param channels energies of every range of rows of every stream but {@link #ALL}; null if not measured
+     * @param channels energies of every range of rows of every stream but {@link TokenStreams#ALL}; null if not measured
      */
     private record Seen(Point point, Tensor x, List<Seen> before, List<Readings.Reading> moments, Readings.Reading channels) {
 
@@ -85,7 +82,7 @@ final class NormsObserver implements Observer, AutoCloseable {
     @Override
     public void saw(int step, Pass pass, String name, Tensor tensor) {
         Point point = measured.getOrDefault(name, followed.get(name));
-        Tensor x = rows(point, tensor);
+        Tensor x = TokenStreams.rows(point, tensor);
         boolean measures = measured.containsKey(name);
         List<Seen> before = measures && point.role() == Point.Role.BLOCK ? before(point) : List.of();
         List<Readings.Reading> moments = new ArrayList<>();
@@ -99,25 +96,12 @@ final class NormsObserver implements Observer, AutoCloseable {
             moments.add(readings.rowMoments(x, null));
         }
         Readings.Reading channels = measures
-                ? readings.channelEnergies(x, bounds(streams(point, (int) x.dim(1), groups.get(pass)))) : null;
+                ? readings.channelEnergies(x, TokenStreams.bounds(TokenStreams.of(point, (int) x.dim(1), groups.get(pass)))) : null;
         Seen now = new Seen(point, x, before, moments, channels);
         seen.add(now);
         if (followed.containsKey(name)) {
             follow(now);
         }
-    }
-
-    /** [1, tokens, channels], whatever the point's own shape. */
-    private static Tensor rows(Point point, Tensor tensor) {
-        int rank = tensor.shape().rank();
-        if (point.rows() != Point.Rows.NONE && rank > 2 && tensor.dim(0) != 1) {
-            throw new IllegalArgumentException(point.name() + ": norms are taken of one picture at a time, found " + tensor.shape());
-        }
-        if (point.rows() != Point.Rows.NONE && rank == 3) {
-            return tensor;
-        }
-        long tokens = point.rows() == Point.Rows.NONE ? 1 : tensor.dim(rank == 2 ? 0 : 1);
-        return tensor.reshape(1, tokens, tensor.shape().elements() / tokens);
     }
 
     /** The residual stream that a block found, in the order of the rows that it left. */
@@ -163,8 +147,8 @@ final class NormsObserver implements Observer, AutoCloseable {
 
     private void record(int step, Pass pass, Seen now) {
         double[] energies = now.sums(ENERGY);
-        Map<String, TokenRows> streams = streams(now.point, energies.length, groups.get(pass));
-        Map<String, double[]> channels = channels(streams, now.channels);
+        Map<String, TokenRows> streams = TokenStreams.of(now.point, energies.length, groups.get(pass));
+        Map<String, double[]> channels = TokenStreams.channels(streams, now.channels);
         double[] changes = now.before.isEmpty() ? null : now.sums(CHANGE);
         double[] products = now.before.isEmpty() ? null : now.sums(PRODUCT);
         double[] found = now.before.stream().flatMapToDouble(part -> Arrays.stream(part.sums(ENERGY))).toArray();
@@ -174,59 +158,12 @@ final class NormsObserver implements Observer, AutoCloseable {
             recorder.add(Measure.MEDIAN_NORM, stats.medianNorm());
             recorder.add(Measure.STREAM_NORM, Math.sqrt(stats.energy()));
             recorder.add(Measure.TOP_CHANNELS, stats.topShare());
-            if (changes != null && !stream.equals(ALL)) {
+            if (changes != null && !stream.equals(TokenStreams.ALL)) {
                 StreamStats.Change change = StreamStats.Change.of(found, energies, changes, products, tokens);
                 recorder.add(Measure.UPDATE, change.update());
                 recorder.add(Measure.COSINE, change.cosine());
             }
         });
-    }
-
-    /** Streams of a point that have tokens; "all" where there is more than one kind, so that energies can be added up. */
-    private static Map<String, TokenRows> streams(Point point, int tokens, TokenGroups groups) {
-        Map<String, TokenRows> streams = new LinkedHashMap<>();
-        switch (point.rows()) {
-            case IMG -> streams.put("image", TokenRows.of(0, tokens));
-            case NONE -> streams.put(ALL, TokenRows.of(0, tokens));
-            case TXT, JOINT -> {
-                streams.put("image", TokenRows.of(groups.tokens(), tokens));
-                streams.put("prompt", TokenRows.of(groups.promptFrom(), groups.promptTo()));
-                streams.put("template", TokenRows.of(0, groups.promptFrom(), groups.promptTo(), groups.valid()));
-                streams.put("padding", TokenRows.of(groups.valid(), groups.tokens()));
-                streams.put(ALL, TokenRows.of(0, tokens));
-            }
-        }
-        streams.values().removeIf(rows -> rows.count() == 0);
-        return streams;
-    }
-
-    /** Ranges of the streams that make up the whole, one after the other. */
-    private static int[] bounds(Map<String, TokenRows> streams) {
-        return streams.entrySet().stream().filter(stream -> streams.size() == 1 || !stream.getKey().equals(ALL))
-                .flatMap(stream -> stream.getValue().ranges().stream())
-                .flatMapToInt(range -> IntStream.of(range.from(), range.to())).toArray();
-    }
-
-    /** Each stream's energy by channel, from those of {@link #bounds}; the whole is the sum of its parts. */
-    private static Map<String, double[]> channels(Map<String, TokenRows> streams, Readings.Reading energies) {
-        Map<String, double[]> channels = new LinkedHashMap<>();
-        double[] whole = new double[energies.columns()];
-        int range = 0;
-        for (Map.Entry<String, TokenRows> stream : streams.entrySet()) {
-            if (stream.getKey().equals(ALL) && streams.size() > 1) {
-                continue;
-            }
-            double[] sums = new double[whole.length];
-            for (int i = 0; i < stream.getValue().ranges().size(); i++, range++) {
-                for (int channel = 0; channel < sums.length; channel++) {
-                    sums[channel] += energies.at(range, channel);
-                    whole[channel] += energies.at(range, channel);
-                }
-            }
-            channels.put(stream.getKey(), sums);
-        }
-        channels.put(ALL, whole);
-        return channels;
     }
 
     @Override

@@ -4,10 +4,11 @@ import dev.kleinscope.pipeline.Denoising;
 import dev.kleinscope.pipeline.Klein;
 import dev.kleinscope.pipeline.Prompt;
 import dev.kleinscope.pipeline.TokenGroups;
+import dev.kleinscope.pipeline.intervene.Interventions;
+import dev.kleinscope.probe.Intervention;
 import dev.kleinscope.probe.Observer;
 import dev.kleinscope.probe.Pass;
 import dev.kleinscope.tensor.HostTensor;
-import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
@@ -20,17 +21,22 @@ import java.util.function.Consumer;
  * @param extreme the extreme prompt
  * @param denoising steps and guidance
  * @param maxTokens padded prompt length
+ * @param interventions what is changed of the activations
+ * @param intervened label of the only prompt that they are made for; null for both
  */
-public record NormsRun(Klein klein, String safe, String extreme, Denoising denoising, int maxTokens) {
+public record NormsRun(Klein klein, String safe, String extreme, Denoising denoising, int maxTokens, List<Intervention> interventions,
+        String intervened) {
+
+    /** Without interventions. */
+    public NormsRun(Klein klein, String safe, String extreme, Denoising denoising, int maxTokens) {
+        this(klein, safe, extreme, denoising, maxTokens, List.of(), null);
+    }
 
     /** A prompt and what its positions hold, with the empty prompt's for the pass without guidance. */
     record Encoded(String label, Prompt prompt, HostTensor embeds, Prompt negative, HostTensor negativeEmbeds) {
 
         Map<Pass, TokenGroups> groups() {
-            Map<Pass, TokenGroups> groups = new EnumMap<>(Pass.class);
-            groups.put(Pass.COND, prompt.groups());
-            groups.put(Pass.UNCOND, negative == null ? prompt.groups() : negative.groups());
-            return groups;
+            return Prompt.groups(prompt, negative);
         }
     }
 
@@ -56,7 +62,9 @@ public record NormsRun(Klein klein, String safe, String extreme, Denoising denoi
 
     /** Denoises one prompt from one noise. */
     void denoise(Encoded prompt, HostTensor noise, Observer observer, Consumer<String> progress, String what) {
-        klein.denoise(denoising, noise, prompt.embeds(), prompt.negativeEmbeds(), List.of(), observer,
+        Interventions changes = intervened == null || intervened.equals(prompt.label())
+                ? new Interventions(interventions, prompt.groups()) : Interventions.NONE;
+        klein.denoise(denoising, noise, prompt.embeds(), prompt.negativeEmbeds(), List.of(), changes, observer,
                 (step, latents) -> progress.accept(prompt.label() + what + ", step " + (step + 1)));
     }
 

@@ -1,14 +1,13 @@
 package dev.kleinscope.cli;
 
+import dev.kleinscope.Backend;
+import dev.kleinscope.BackendSettings;
+import dev.kleinscope.BackendUnavailableException;
+import dev.kleinscope.OpenedBackend;
 import dev.kleinscope.backend.cpu.CpuOps;
 import dev.kleinscope.backend.cpu.Gemm;
-import dev.kleinscope.backend.cuda.CudaOps;
-import dev.kleinscope.backend.cuda.CudaUnavailableException;
 import dev.kleinscope.backend.cuda.Precision;
 import dev.kleinscope.backend.cuda.Rounding;
-import dev.kleinscope.backend.reference.ReferenceOps;
-import dev.kleinscope.bindings.cuda.NativeLibs;
-import dev.kleinscope.bindings.onednn.OneDnnLibrary;
 import dev.kleinscope.ops.Ops;
 import java.util.Arrays;
 import java.util.Locale;
@@ -17,16 +16,6 @@ import picocli.CommandLine.Option;
 
 /** Which backend a command runs on. */
 final class BackendOptions {
-
-    /** The backends there are. */
-    enum Backend {
-        AUTO, CPU, CUDA, REFERENCE;
-
-        @Override
-        public String toString() {
-            return name().toLowerCase(Locale.ROOT);
-        }
-    }
 
     /** Whose rounding a run can take over. */
     enum Compat {
@@ -55,14 +44,29 @@ final class BackendOptions {
             + "Default: onednn where it can be used, as doctor tells, else java.")
     private Gemm gemm;
 
+    @Option(names = "--precision", paramLabel = "P", description = "Arithmetic: ${COMPLETION-CANDIDATES}. On the cpu backend bf16 is that of "
+            + "linear layers on tokens whose weights are in BF16; all else is f32. Default: bf16 where the backend has it, as doctor "
+            + "tells, else f32; validate and the original protocols take f32.")
+    private Precision precision;
+
     @Mixin
-    private MemoryOptions memory;
+    private MemoryOptions memory = new MemoryOptions();
 
-    private Backend used;
-    private String whyNoGpu;
-    private Precision arithmetic = Precision.F32;
+    private OpenedBackend opened;
 
-    /** Opens it, in bf16 on a GPU; the caller closes it. @throws UnavailableException if it is not to be had here */
+    /** The same choices, as far as they concern it, for another backend. Not to be asked for once one was opened. */
+    BackendOptions on(Backend other) {
+        BackendOptions options = new BackendOptions();
+        options.backend = other;
+        options.noCudnn = noCudnn;
+        options.compat = other == Backend.CUDA ? compat : null;
+        options.gemm = other == Backend.CPU ? gemm : null;
+        options.precision = other == Backend.REFERENCE ? null : precision;
+        options.memory = other == Backend.CPU ? memory : new MemoryOptions();
+        return options;
+    }
+
+    /** Opens it, in bf16 where that is to be had, unless told; the caller closes it. @throws UnavailableException as the other */
     Ops open() {
         return open(null);
     }
@@ -70,63 +74,38 @@ final class BackendOptions {
     /**
      * Opens it; the caller closes it.
      *
-     * @param precision arithmetic, or null for the backend's own
-     * @throws UnavailableException if the backend is not to be had here, with the reason
+     * @param unasked arithmetic where the user chose none, or null for the backend's own
+     * @throws UnavailableException if the backend or the arithmetic is not to be had here, with the reason
      */
-    Ops open(Precision precision) {
-        used = backend;
-        if (backend == Backend.AUTO) {
-            whyNoGpu = CudaOps.unavailable(precision == null ? Precision.BF16 : precision, noCudnn);
-            used = whyNoGpu == null ? Backend.CUDA : Backend.CPU;
+    Ops open(Precision unasked) {
+        if (backend != Backend.AUTO) {
+            requireFor(backend);
         }
-        if (used != Backend.CUDA && precision == Precision.BF16) {
-            throw new UserInputException("--precision bf16 needs --backend cuda, but " + used + " was "
-                    + (backend == Backend.AUTO ? "found: " + whyNoGpu : "chosen"));
+        try {
+            opened = new BackendSettings(backend, precision != null ? precision : unasked, gemm, !noCudnn,
+                    compat == null ? Rounding.OURS : Rounding.DIFFUSERS).open();
+        } catch (BackendSettings.Contradiction e) {
+            throw new UserInputException(e.getMessage(), e);
+        } catch (BackendUnavailableException e) {
+            throw new UnavailableException(e.getMessage(), e);
         }
-        if (compat != null && used != Backend.CUDA) {
-            throw new UserInputException("--compat " + compat + " needs --backend cuda, but " + used + " was "
-                    + (backend == Backend.AUTO ? "found: " + whyNoGpu : "chosen"));
+        if (opened.ops() instanceof CpuOps cpu) {
+            return memory.apply(cpu);
         }
-        if (gemm != null && used != Backend.CPU) {
-            throw new UserInputException("--gemm " + gemm + " needs --backend cpu, but " + used + " was "
-                    + (backend == Backend.AUTO ? "found" : "chosen"));
+        try {
+            requireFor(opened.backend());
+        } catch (UserInputException e) {
+            opened.close();
+            throw e;
         }
+        return opened.ops();
+    }
+
+    private void requireFor(Backend used) {
         if (memory.given() != null && used != Backend.CPU) {
             throw new UserInputException(memory.given() + " needs --backend cpu, but " + used + " was "
                     + (backend == Backend.AUTO ? "found" : "chosen"));
         }
-        if (compat != null && precision == Precision.F32) {
-            throw new UserInputException("--compat " + compat + " is about rounding to bf16, but f32 was chosen: add --precision bf16");
-        }
-        if (used == Backend.CUDA) {
-            arithmetic = precision == null ? Precision.BF16 : precision;
-            try {
-                return new CudaOps(arithmetic, noCudnn, compat == null ? Rounding.OURS : Rounding.DIFFUSERS);
-            } catch (CudaUnavailableException e) {
-                if (backend != Backend.AUTO || precision == Precision.BF16 || compat != null) {
-                    throw new UnavailableException((backend == Backend.AUTO ? "the GPU" : "--backend cuda") + " cannot be used here: "
-                            + e.getMessage());
-                }
-                whyNoGpu = e.getMessage();
-                used = Backend.CPU;
-                arithmetic = Precision.F32;
-            }
-        }
-        return switch (used) {
-            case REFERENCE -> new ReferenceOps();
-            default -> openCpu();
-        };
-    }
-
-    private Ops openCpu() {
-        if (gemm == Gemm.ONEDNN && !OneDnnLibrary.isAvailable()) {
-            throw new UnavailableException("--gemm onednn cannot be used here: " + OneDnnLibrary.whyNot()
-                    + "; --gemm java computes the same more slowly");
-        }
-        if (gemm == null) {
-            gemm = OneDnnLibrary.isAvailable() ? Gemm.ONEDNN : Gemm.JAVA;
-        }
-        return memory.apply(new CpuOps(gemm));
     }
 
     /** Tells at the end of a run what its memory was short of. */
@@ -136,11 +115,11 @@ final class BackendOptions {
 
     /** What the run computes on, for people: also that a machine's GPU is left idle, and why. */
     String describe(Ops ops) {
-        return ops.describe() + (whyNoGpu == null || !NativeLibs.isAvailable("cuda-driver") ? "" : " (not on the GPU: " + whyNoGpu + ")");
+        return ops.describe() + opened.idleGpu();
     }
 
     /** Takes up what an image's metadata recorded, unless the user chose. */
-    void restore(String recorded, String recordedCompat, String recordedGemm) {
+    void restore(String recorded, String recordedCompat, String recordedGemm, String recordedPrecision) {
         if (compat == null && recordedCompat != null) {
             compat = Arrays.stream(Compat.values()).filter(known -> known.toString().equals(recordedCompat)).findFirst()
                     .orElseThrow(() -> new UserInputException("the image was drawn with --compat " + recordedCompat
@@ -152,6 +131,12 @@ final class BackendOptions {
             String name = recordedGemm == null ? Gemm.JAVA.toString() : recordedGemm;
             gemm = Arrays.stream(Gemm.values()).filter(known -> known.toString().equals(name)).findFirst()
                     .orElseThrow(() -> new UserInputException("the image was drawn with --gemm " + name
+                            + ", which this version does not know"));
+        }
+        if (precision == null && same) {
+            String name = recordedPrecision == null ? recorded.equals("cuda") ? "bf16" : "f32" : recordedPrecision;
+            precision = Arrays.stream(Precision.values()).filter(known -> known.toString().equals(name)).findFirst()
+                    .orElseThrow(() -> new UserInputException("the image was drawn with --precision " + name
                             + ", which this version does not know"));
         }
         if (backend == Backend.AUTO) {
@@ -172,16 +157,16 @@ final class BackendOptions {
 
     /** What multiplies matrices on the cpu backend; null on another. */
     String gemm() {
-        return used == Backend.CPU ? gemm.toString() : null;
+        return opened.gemm() == null ? null : opened.gemm().toString();
     }
 
     /** The arithmetic of the one that was opened. */
     String precision() {
-        return arithmetic.toString();
+        return opened.precision().toString();
     }
 
     /** The name of the one that was opened. */
     String name() {
-        return used.toString();
+        return opened.backend().toString();
     }
 }

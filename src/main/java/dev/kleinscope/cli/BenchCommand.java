@@ -1,7 +1,6 @@
 package dev.kleinscope.cli;
 
 import dev.kleinscope.backend.cuda.CudaOps;
-import dev.kleinscope.backend.cuda.Precision;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.pipeline.Klein;
 import dev.kleinscope.weights.ComponentKind;
@@ -10,6 +9,7 @@ import dev.kleinscope.weights.ModelFiles;
 import java.time.LocalDate;
 import java.time.ZoneOffset;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.EnumMap;
 import java.util.EnumSet;
 import java.util.LinkedHashMap;
@@ -27,12 +27,12 @@ import picocli.CommandLine.Option;
 @Command(
         name = "bench",
         description = {
-            "Time a model: text encoding, the transformer's forward (plain, with every block's norms, with every block's output copied "
-                    + "to the host), its attention alone, decoding, a four-step picture, and loading.",
+            "Time a model: text encoding, the transformer's forward (plain, with probes that want nothing, with every block's norms, with "
+                    + "every block's output copied to the host), its attention alone, decoding, a four-step picture, and loading.",
             "Times are wall clock. Inputs and the rotary table are on the device before the clock of a forward starts, as in a second "
                     + "denoising step, and it stops when the result can be read there. A picture goes from the prompt to 8-bit pixels "
                     + "in memory. Loading opens backend and files and ends with the first forward or encoding done; for files in the "
-                    + "page cache run it twice. Plain forwards and those with norms take turns."
+                    + "page cache run it twice. Plain forwards and those with probes or norms take turns."
         },
         footerHeading = "%nExamples:%n",
         footer = {
@@ -40,12 +40,14 @@ import picocli.CommandLine.Option;
             "      random weights, made on the GPU: no download, no file",
             "  kleinscope bench -m MODEL --size 256x256,512x512 --repeat 5 --json",
             "  kleinscope bench -m MODEL --what load,decode --size 512x512",
+            "  kleinscope bench --what forward,probes --repeat 200",
+            "      whether probes cost anything where nobody watches",
         })
 final class BenchCommand implements Callable<Integer> {
 
     /** What can be timed. */
     enum What {
-        LOAD("load"), ENCODE("encode"), FORWARD("forward"), NORMS("forward, norms of all blocks"),
+        LOAD("load"), ENCODE("encode"), FORWARD("forward"), PROBES("forward, probes that want nothing"), NORMS("forward, norms of all blocks"),
         CAPTURE("forward, all blocks to the host"), ATTENTION("attention alone"), DECODE("decode"), IMAGE("four-step picture");
 
         private final String label;
@@ -106,10 +108,6 @@ final class BenchCommand implements Callable<Integer> {
                     + " elsewhere.")
     private Integer warmup;
 
-    @Option(names = "--precision", paramLabel = "P",
-            description = "Arithmetic: ${COMPLETION-CANDIDATES}. Default: bf16 on cuda, f32 elsewhere.")
-    private Precision precision;
-
     /**
      * One timed operation.
      *
@@ -128,7 +126,7 @@ final class BenchCommand implements Callable<Integer> {
 
         static Timing of(What what, String part, PictureSize size, Double gigaflop, List<Double> seconds) {
             double[] sorted = seconds.stream().mapToDouble(Double::doubleValue).sorted().toArray();
-            double median = Median.withDefaults().evaluate(sorted);
+            double median = Median.withDefaults().withCopy(true).evaluate(sorted);
             return new Timing(what.toString(), part, size == null ? null : size.toString(), sorted.length, median, sorted[0],
                     sorted[sorted.length - 1], gigaflop == null ? null : gigaflop / median, List.copyOf(seconds));
         }
@@ -151,7 +149,7 @@ final class BenchCommand implements Callable<Integer> {
         }
         Map<String, Object> memory = new LinkedHashMap<>();
         String describe;
-        try (Ops ops = backend.open(precision); Klein klein = new Klein(files(blueprint, ops instanceof CudaOps), ops)) {
+        try (Ops ops = backend.open(); Klein klein = new Klein(files(blueprint, ops instanceof CudaOps), ops)) {
             describe = ops.describe();
             settle(ops instanceof CudaOps);
             try (ProcessMemory peak = new ProcessMemory(); Progress progress = console.progress("bench", steps(timed))) {
@@ -199,7 +197,7 @@ final class BenchCommand implements Callable<Integer> {
             possible.removeAll(EnumSet.of(What.ENCODE, What.IMAGE));
         }
         if (!draws) {
-            possible.removeAll(EnumSet.of(What.FORWARD, What.NORMS, What.CAPTURE, What.ATTENTION, What.IMAGE));
+            possible.removeAll(EnumSet.of(What.FORWARD, What.PROBES, What.NORMS, What.CAPTURE, What.ATTENTION, What.IMAGE));
         }
         if (!files.has(ComponentKind.VAE)) {
             possible.removeAll(EnumSet.of(What.DECODE, What.IMAGE));
@@ -215,7 +213,7 @@ final class BenchCommand implements Callable<Integer> {
             runs.encode();
         }
         for (PictureSize size : sizes) {
-            if (timed.contains(What.FORWARD) || timed.contains(What.NORMS) || timed.contains(What.CAPTURE)) {
+            if (!Collections.disjoint(timed, BenchRuns.FORWARDS)) {
                 runs.forwards(size, timed);
             }
             if (timed.contains(What.ATTENTION)) {
@@ -258,7 +256,7 @@ final class BenchCommand implements Callable<Integer> {
             int loads = 1;
             for (int i = 0; i < loads; i++) {
                 long start = System.nanoTime();
-                try (Ops ops = backend.open(precision); Klein klein = new Klein(files(blueprint, ops instanceof CudaOps), ops)) {
+                try (Ops ops = backend.open(); Klein klein = new Klein(files(blueprint, ops instanceof CudaOps), ops)) {
                     BenchRuns once = new BenchRuns(klein, ops, maxTokens, 1, (_, _, _, taking) -> taking.values().forEach(Runnable::run));
                     if (part == ComponentKind.TRANSFORMER) {
                         once.forwards(sizes.getFirst(), Set.of(What.FORWARD));
@@ -309,6 +307,7 @@ final class BenchCommand implements Callable<Integer> {
             json.put("warmup", warmup);
             json.put("repeat", repeat);
             json.put("timings", timings);
+            json.put("probes_to_plain", TurnRatio.of(timings));
             json.putAll(memory);
             console.json(json);
             return;
@@ -319,6 +318,7 @@ final class BenchCommand implements Callable<Integer> {
         timings.forEach(timing -> console.result(String.format(Locale.ROOT, "%-44s %10.3f %10.3f %10.3f %10s", timing.label(),
                 1e3 * timing.median(), 1e3 * timing.least(), 1e3 * timing.most(),
                 timing.gigaflops() == null ? "" : String.format(Locale.ROOT, "%.1f", timing.gigaflops()))));
+        TurnRatio.of(timings).forEach(ratio -> console.result(ratio.line()));
         memory.forEach((key, bytes) -> console.result(key.replace('_', ' ').replace(" bytes", "") + ": " + Doctor.bytes((Long) bytes)));
     }
 }

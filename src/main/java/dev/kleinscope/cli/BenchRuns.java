@@ -27,6 +27,7 @@ import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.EnumMap;
+import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -44,6 +45,23 @@ record BenchRuns(Klein klein, Ops ops, int maxTokens, int calls, Stopwatch watch
 
     private static final String PROMPT = "A bucket of red paint spilled on a wooden floor";
     private static final int IMAGE_STEPS = 4;
+
+    /** What {@link #forwards} times. */
+    static final Set<BenchCommand.What> FORWARDS = EnumSet.of(BenchCommand.What.FORWARD, BenchCommand.What.PROBES,
+            BenchCommand.What.NORMS, BenchCommand.What.CAPTURE);
+
+    /** Looks at nothing, and so must cost nothing. */
+    private static final Observer INDIFFERENT = new Observer() {
+        @Override
+        public boolean wants(String point) {
+            return false;
+        }
+
+        @Override
+        public void saw(int step, Pass pass, String point, Tensor tensor) {
+            throw new IllegalStateException("nobody asked for " + point);
+        }
+    };
 
     /** Times operations. */
     @FunctionalInterface
@@ -93,7 +111,7 @@ record BenchRuns(Klein klein, Ops ops, int maxTokens, int calls, Stopwatch watch
         }));
     }
 
-    /** Plain, with norms, and with captures, as far as they are asked for. */
+    /** Plain, with probes that want nothing, with norms, and with captures, as far as they are asked for. */
     void forwards(PictureSize size, Set<BenchCommand.What> what) {
         Dit dit = klein.dit();
         Shape shape = klein.latentShape(size.width(), size.height());
@@ -111,6 +129,7 @@ record BenchRuns(Klein klein, Ops ops, int maxTokens, int calls, Stopwatch watch
             try (NormsProbe norms = NormsProbe.blockNorms(klein); Capture capture = new Capture(ops, blocks, new LinkedHashMap<>())) {
                 Map<BenchCommand.What, Observer> observers = new EnumMap<>(BenchCommand.What.class);
                 observers.put(BenchCommand.What.FORWARD, null);
+                observers.put(BenchCommand.What.PROBES, INDIFFERENT);
                 observers.put(BenchCommand.What.NORMS, norms);
                 observers.put(BenchCommand.What.CAPTURE, capture);
                 Map<BenchCommand.What, Runnable> runs = new EnumMap<>(BenchCommand.What.class);

@@ -1,6 +1,7 @@
 package dev.kleinscope.cli;
 
 import com.sun.management.OperatingSystemMXBean;
+import dev.kleinscope.backend.cpu.CpuOps;
 import dev.kleinscope.backend.cuda.CudaOps;
 import dev.kleinscope.pipeline.TokenizerLibrary;
 import dev.kleinscope.weights.ModelException;
@@ -22,6 +23,7 @@ record Doctor(
         Memory memory,
         Tokenizers tokenizers,
         NativeProbe.Library oneDnn,
+        String cpuProducts,
         List<NativeProbe.Library> libraries,
         NativeProbe.Gpus gpu,
         Cache cache,
@@ -50,6 +52,7 @@ record Doctor(
                 readMemory(),
                 loadTokenizers(),
                 NativeProbe.oneDnn(),
+                CpuOps.whyNoBf16() == null ? "bf16" : "f32, since " + CpuOps.whyNoBf16(),
                 NativeProbe.libraries(),
                 NativeProbe.gpus(),
                 probe(TokenizerLibrary.cacheFolder()),

@@ -40,6 +40,7 @@ final class DoctorCommand implements Callable<Integer> {
         row(console, "memory", memory(doctor.memory()));
         row(console, "tokenizers", (doctor.tokenizers().loads() ? "" : "unusable: ") + doctor.tokenizers().detail());
         library(console, doctor.oneDnn());
+        row(console, "CPU products", "in " + doctor.cpuProducts());
         doctor.libraries().forEach(library -> library(console, library));
         row(console, "GPU", gpu(doctor.gpu()));
         row(console, "cache", doctor.cache().folder() + (doctor.cache().writable() ? "" : " (cannot be written)"));

@@ -11,6 +11,8 @@ import picocli.CommandLine.Option;
 /** What every command takes that runs the whole model: which one, where, from what noise, in how many steps. */
 final class DrawingOptions {
 
+    private static final Double SCRIPT_GUIDANCE = 3.5;
+
     @Mixin
     private ModelOptions model;
 
@@ -43,6 +45,11 @@ final class DrawingOptions {
         return backend;
     }
 
+    /** Runs elsewhere from now on. */
+    void on(BackendOptions other) {
+        backend = other;
+    }
+
     NoiseOptions noise() {
         return noise;
     }
@@ -65,7 +72,7 @@ final class DrawingOptions {
 
     /**
      * Opens the backend. The original scripts' arithmetic is checked to four digits and more, so they run in f32; but not where the
-     * rounding of their own bf16 run was asked for.
+     * rounding of their own bf16 run was asked for, nor against the user's word.
      */
     Ops open(boolean original) {
         return original && backend.compat() == null ? backend.open(Precision.F32) : backend.open();
@@ -79,8 +86,7 @@ final class DrawingOptions {
     /** @param scriptSteps what an original script takes, or null for the model's own */
     Denoising denoising(Klein klein, Console console, Integer scriptSteps) {
         boolean distilled = distillation.of(klein, console);
-        return new Denoising(steps != null ? steps : scriptSteps != null ? scriptSteps : distilled ? 4 : 50,
-                guidance != null ? guidance : scriptSteps != null ? 3.5 : 4, distilled);
+        return Denoising.of(distilled, steps != null ? steps : scriptSteps, guidance == null && scriptSteps != null ? SCRIPT_GUIDANCE : guidance);
     }
 
     /** Records the run, in the words of the options. */
@@ -114,7 +120,7 @@ final class DrawingOptions {
         } else {
             noise.restoreLatents(java.nio.file.Path.of(recorded.latents()));
         }
-        backend.restore(recorded.backend(), recorded.compat(), recorded.gemm());
+        backend.restore(recorded.backend(), recorded.compat(), recorded.gemm(), recorded.precision());
         if (!model.given()) {
             model.restore(recorded.model());
         }

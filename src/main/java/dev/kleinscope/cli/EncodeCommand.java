@@ -51,8 +51,8 @@ final class EncodeCommand implements Callable<Integer> {
             Prompt tokens = klein.tokenizer().prompt(prompt, maxTokens);
             HostTensor embeds = klein.encode(tokens);
             progress.step("encoded");
-            Embeds.write(out, tokens, embeds, Map.of("model", model.name(), "kleinscope", Version.summary(), "max_tokens",
-                    String.valueOf(maxTokens), "weights", String.valueOf(klein.identity())));
+            Embeds.write(out, tokens, embeds, Map.of("model", model.name(), "kleinscope", Version.summary(), "precision", backend.precision(),
+                    "max_tokens", String.valueOf(maxTokens), "weights", String.valueOf(klein.identity())));
             Map<String, Object> said = new LinkedHashMap<>();
             said.put("schema", "kleinscope.encode/1");
             said.put("file", out.toString());

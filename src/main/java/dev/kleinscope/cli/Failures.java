@@ -5,6 +5,7 @@ import dev.kleinscope.backend.cuda.CudaUnavailableException;
 import dev.kleinscope.ops.MemoryShortageException;
 import dev.kleinscope.ops.RunInterruptedException;
 import dev.kleinscope.pipeline.ImageException;
+import dev.kleinscope.probe.InterventionException;
 import dev.kleinscope.weights.ModelException;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -46,6 +47,7 @@ record Failures(int exitCode, String message) {
         return switch (cause) {
             case UserInputException e -> new Failures(ExitCodes.BAD_INPUT, e.getMessage());
             case ModelException e -> new Failures(ExitCodes.BAD_INPUT, e.getMessage());
+            case InterventionException e -> new Failures(ExitCodes.BAD_INPUT, e.getMessage());
             case ImageException e -> new Failures(ExitCodes.BAD_INPUT, e.getMessage());
             case CudaUnavailableException e -> new Failures(ExitCodes.UNAVAILABLE, e.getMessage());
             case CudaException e when e.outOfMemory() -> new Failures(ExitCodes.UNAVAILABLE, "the GPU's memory does not suffice: "

@@ -5,6 +5,8 @@ import dev.kleinscope.pipeline.Denoising;
 import dev.kleinscope.pipeline.Image8;
 import dev.kleinscope.pipeline.ImageFile;
 import dev.kleinscope.pipeline.Klein;
+import dev.kleinscope.pipeline.Prompt;
+import dev.kleinscope.pipeline.intervene.Interventions;
 import dev.kleinscope.tensor.HostTensor;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -28,6 +30,8 @@ import tools.jackson.databind.ObjectMapper;
             "  kleinscope generate -m MODEL -p \"the same cube in blue\" -i cube.png -o blue.png",
             "  kleinscope generate --from-metadata cube.png -o again.png",
             "      the same picture, bit for bit, from what its file recorded",
+            "  kleinscope generate -m MODEL -p \"a red cube\" --intervene 'single_transformer_blocks.7:zero,stream=prompt,steps=0'",
+            "      the same prompt with its words set to zero after one block, in the first step",
         })
 final class GenerateCommand implements Callable<Integer> {
 
@@ -35,6 +39,9 @@ final class GenerateCommand implements Callable<Integer> {
 
     @Mixin
     private DrawingOptions drawing;
+
+    @Mixin
+    private InterveneOptions intervene;
 
     @Mixin
     private OutputOptions output;
@@ -62,11 +69,12 @@ final class GenerateCommand implements Callable<Integer> {
         PictureRecord recorded = fromMetadata == null ? null : restore();
         checkOptions();
         Console console = output.console();
-        try (Ops ops = drawing.open(false); Klein klein = new Klein(drawing.model().files(), ops)) {
+        try (InterveneOptions.Opened changes = intervene.open(); Ops ops = drawing.open(false);
+                Klein klein = new Klein(drawing.model().files(), ops)) {
             console.note("backend " + drawing.backend().describe(ops) + "; model " + drawing.model().name());
             Denoising denoising = drawing.denoising(klein, console, null);
             try (Progress progress = console.progress("generate", 2L + denoising.steps() + references.size())) {
-                Map<String, Object> parameters = draw(klein, denoising, recorded, progress, console);
+                Map<String, Object> parameters = draw(klein, denoising, changes, recorded, progress, console);
                 if (output.json()) {
                     console.json(parameters);
                 } else {
@@ -78,10 +86,14 @@ final class GenerateCommand implements Callable<Integer> {
         return ExitCodes.OK;
     }
 
-    private Map<String, Object> draw(Klein klein, Denoising denoising, PictureRecord recorded, Progress progress, Console console) {
+    private Map<String, Object> draw(Klein klein, Denoising denoising, InterveneOptions.Opened changes, PictureRecord recorded,
+            Progress progress, Console console) {
         HostTensor cond = condition(klein);
         progress.step("prompt encoded");
-        HostTensor uncond = denoising.guided() ? klein.encode(klein.tokenizer().prompt("", (int) cond.shape().dim(1))) : null;
+        Prompt negative = denoising.guided() ? klein.tokenizer().prompt("", (int) cond.shape().dim(1)) : null;
+        HostTensor uncond = negative == null ? null : klein.encode(negative);
+        Prompt encodedPrompt = embeds != null || changes.list().isEmpty() ? null : klein.tokenizer().prompt(prompt, drawing.maxTokens());
+        Interventions interventions = new Interventions(changes.list(), Prompt.groups(encodedPrompt, negative));
         klein.dropTextEncoder();
         List<HostTensor> encoded = new ArrayList<>();
         PictureSize fallback = drawing.fallbackSize();
@@ -93,7 +105,8 @@ final class GenerateCommand implements Callable<Integer> {
         }
         long drawn = seed == null ? 1 : seed;
         HostTensor start = drawing.noise().bySeed(klein, List.of(drawn), fallback).firstEntry().getValue();
-        HostTensor latents = klein.denoise(denoising, start, cond, uncond, encoded, null, (step, x) -> progress.step("step " + (step + 1)));
+        HostTensor latents = klein.denoise(denoising, start, cond, uncond, encoded, interventions, null,
+                (step, x) -> progress.step("step " + (step + 1)));
         klein.restTransformer();
         Image8 image = Image8.ofUnit(klein.pictures().decode(latents));
         progress.step("decoded");
@@ -106,6 +119,7 @@ final class GenerateCommand implements Callable<Integer> {
         parameters.put("seed", drawn);
         drawing.record(parameters, klein, denoising);
         drawing.noise().record(parameters, List.of(drawn), start);
+        changes.record(parameters);
         parameters.put("images", references.stream().map(path -> path.toAbsolutePath().toString()).toList());
         if (recorded != null && !recorded.weights().equals(PictureRecord.fingerprints(klein.identity()))) {
             console.note("the weights are not those that " + fromMetadata + " was drawn with: the picture will differ");
@@ -149,9 +163,9 @@ final class GenerateCommand implements Callable<Integer> {
 
     private PictureRecord restore() {
         if (prompt != null || embeds != null || !references.isEmpty() || drawing.stepsOrGuidanceGiven() || seed != null
-                || drawing.noise().fromFile()) {
+                || drawing.noise().fromFile() || intervene.given()) {
             throw new UserInputException("--from-metadata draws what the image records; leave out prompt, embeddings, images, steps, "
-                    + "guidance, seed and latents");
+                    + "guidance, seed, latents and interventions");
         }
         PictureRecord recorded = PictureRecord.read(fromMetadata);
         if (recorded.embeds() != null) {
@@ -161,6 +175,7 @@ final class GenerateCommand implements Callable<Integer> {
         }
         references = new ArrayList<>(recorded.images().stream().map(Path::of).toList());
         seed = recorded.seed();
+        intervene.restore(recorded.interventions());
         drawing.restore(recorded);
         return recorded;
     }

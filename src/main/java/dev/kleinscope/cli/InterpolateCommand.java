@@ -50,6 +50,9 @@ final class InterpolateCommand implements Callable<Integer> {
     private DrawingOptions drawing;
 
     @Mixin
+    private InterveneOptions intervene;
+
+    @Mixin
     private OutputOptions output;
 
     @Option(names = "--from", paramLabel = "PROMPT", required = true, description = "The prompt at alpha 0.")
@@ -87,13 +90,15 @@ final class InterpolateCommand implements Callable<Integer> {
         checkOptions();
         Console console = output.console();
         boolean original = protocol == NormsCommand.Protocol.ORIGINAL;
-        try (Ops ops = drawing.open(original); Klein klein = new Klein(drawing.model().files(), ops); ClipScorer scorer = scorer(ops)) {
+        try (InterveneOptions.Opened changes = intervene.open(); Ops ops = drawing.open(original); Klein klein = new Klein(drawing.model().files(), ops); ClipScorer scorer = scorer(ops)) {
             console.note("backend " + drawing.backend().describe(ops) + "; model " + drawing.model().name());
             Denoising denoising = drawing.denoising(klein, console, original ? ORIGINAL_STEPS : null);
             List<Double> weights = (alphas != null ? alphas : Alphas.even(original ? 10 : 17)).values();
-            InterpolationProtocol sweep = new InterpolationProtocol(klein, from, to, denoising, drawing.maxTokens(), weights, scorer, original);
+            InterpolationProtocol sweep = new InterpolationProtocol(klein, from, to, denoising, drawing.maxTokens(), weights, scorer, original,
+                    changes.list());
             SortedMap<Long, HostTensor> noises = drawing.noise().bySeed(klein, seeds(original), drawing.fallbackSize());
             Map<String, Object> parameters = parameters(sweep, noises, scorer);
+            changes.record(parameters);
             Files.createDirectories(out);
             SweepFolder folder = new SweepFolder(out, parameters, !noImages, Map.of("Software", Version.summary()));
             if (folder.resumed() > 0) {

@@ -23,9 +23,14 @@ import picocli.CommandLine.UnmatchedArgumentException;
         synopsisSubcommandLabel = "COMMAND",
         subcommands = {
             NormsCommand.class,
+            ChannelsCommand.class,
             InterpolateCommand.class,
+            PatchCommand.class,
             GenerateCommand.class,
+            AttentionCommand.class,
             EncodeCommand.class,
+            DumpCommand.class,
+            DiffCommand.class,
             ValidateCommand.class,
             InspectCommand.class,
             SynthCommand.class,
@@ -50,6 +55,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
             "  kleinscope norms                     a harmless pair on the bundled miniature",
             "  kleinscope doctor                    what this machine offers",
             "  kleinscope help COMMAND              a command's options, with examples",
+            "  kleinscope --debug norms             wait for a debugger at localhost:5005 first",
             "  source <(kleinscope generate-completion)",
             "                                       completion in this bash or zsh",
         })

@@ -50,6 +50,8 @@ import picocli.CommandLine.Option;
             "      the original study's script, number for number",
             "  kleinscope norms --points 'transformer_blocks.*.img,single_blocks.7'",
             "      some points only; inspect lists them all",
+            "  kleinscope norms --intervene transformer_blocks.2.img:scale=1.05 --intervene-in extreme",
+            "      a positive control: is a gain of 5% in one block found?",
         })
 final class NormsCommand implements Callable<Integer> {
 
@@ -63,12 +65,29 @@ final class NormsCommand implements Callable<Integer> {
         }
     }
 
+    /** Which prompt is run with interventions. */
+    enum Intervened {
+        SAFE, EXTREME;
+
+        @Override
+        public String toString() {
+            return name().toLowerCase(Locale.ROOT);
+        }
+    }
+
     private static final int ORIGINAL_STEPS = 5;
     private static final String DEFAULT_SAFE = "A bucket of red paint spilled on a wooden floor";
     private static final String DEFAULT_EXTREME = "A bucket of blue paint spilled on a wooden floor";
 
     @Mixin
     private DrawingOptions drawing;
+
+    @Mixin
+    private InterveneOptions intervene;
+
+    @Option(names = "--intervene-in", paramLabel = "PROMPT",
+            description = "Make the interventions for one prompt only: ${COMPLETION-CANDIDATES}. Default: for both.")
+    private Intervened intervened;
 
     @Mixin
     private OutputOptions output;
@@ -101,11 +120,13 @@ final class NormsCommand implements Callable<Integer> {
         checkOptions();
         Console console = output.console();
         Files.createDirectories(out);
-        try (Ops ops = drawing.open(protocol == Protocol.ORIGINAL); Klein klein = new Klein(drawing.model().files(), ops)) {
+        try (InterveneOptions.Opened changes = intervene.open(); Ops ops = drawing.open(protocol == Protocol.ORIGINAL);
+                Klein klein = new Klein(drawing.model().files(), ops)) {
             console.note("backend " + drawing.backend().describe(ops) + "; model " + drawing.model().name());
             Denoising denoising = drawing.denoising(klein, console, protocol == Protocol.ORIGINAL ? ORIGINAL_STEPS : null);
-            NormsRun run = new NormsRun(klein, safe, extreme, denoising, drawing.maxTokens());
-            int exit = protocol == Protocol.PAIRED ? paired(run, console) : original(run, console);
+            NormsRun run = new NormsRun(klein, safe, extreme, denoising, drawing.maxTokens(), changes.list(),
+                    intervened == null ? null : intervened.toString());
+            int exit = protocol == Protocol.PAIRED ? paired(run, changes, console) : original(run, changes, console);
             drawing.backend().noteReads(console);
             return exit;
         }
@@ -120,16 +141,19 @@ final class NormsCommand implements Callable<Integer> {
         PromptChecks.present("--safe", safe);
         PromptChecks.present("--extreme", extreme);
         drawing.check();
+        if (intervened != null && !intervene.given()) {
+            throw new UserInputException("--intervene-in " + intervened + " needs --intervene, which says what to change");
+        }
         if (Files.exists(out) && !Files.isDirectory(out)) {
             throw new UserInputException("--out " + out + " is a file; name a folder");
         }
     }
 
-    private int paired(NormsRun run, Console console) throws IOException {
+    private int paired(NormsRun run, InterveneOptions.Opened changes, Console console) throws IOException {
         Klein klein = run.klein();
         Set<Point> selected = select(klein);
         SortedMap<Long, HostTensor> noises = drawing.noise().bySeed(klein, seeds == null ? List.of(1L, 2L, 3L) : seeds, drawing.fallbackSize());
-        Map<String, Object> parameters = parameters(run, noises);
+        Map<String, Object> parameters = parameters(run, changes, noises);
         parameters.put("points", points == null ? "block outputs and branches" : points);
         NormsFolder folder = new NormsFolder(out, parameters);
         if (folder.resumed() > 0) {
@@ -165,7 +189,7 @@ final class NormsCommand implements Callable<Integer> {
         return selected;
     }
 
-    private int original(NormsRun run, Console console) throws IOException {
+    private int original(NormsRun run, InterveneOptions.Opened changes, Console console) throws IOException {
         if (points != null) {
             throw new UserInputException("--points: the original protocol measures its own 25 layers; leave the option out");
         }
@@ -174,7 +198,7 @@ final class NormsCommand implements Callable<Integer> {
         }
         long seed = seeds == null ? 1 : seeds.getFirst();
         NoiseOptions.Pair pair = drawing.noise().pair(run.klein(), seed, drawing.fallbackSize());
-        Map<String, Object> parameters = parameters(run, new TreeMap<>(Map.of(seed, pair.safe())));
+        Map<String, Object> parameters = parameters(run, changes, new TreeMap<>(Map.of(seed, pair.safe())));
         parameters.put("created", Instant.now().truncatedTo(ChronoUnit.SECONDS).toString());
         OriginalNorms result;
         try (Progress progress = console.progress("norms", run.progressSteps(1))) {
@@ -192,7 +216,7 @@ final class NormsCommand implements Callable<Integer> {
     }
 
     /** Everything needed to repeat the run, but for prompts and points. */
-    private Map<String, Object> parameters(NormsRun run, SortedMap<Long, HostTensor> noises) {
+    private Map<String, Object> parameters(NormsRun run, InterveneOptions.Opened changes, SortedMap<Long, HostTensor> noises) {
         Klein klein = run.klein();
         klein.identify(ComponentKind.TEXT_ENCODER);
         Map<String, Object> parameters = new LinkedHashMap<>();
@@ -203,6 +227,10 @@ final class NormsCommand implements Callable<Integer> {
         drawing.record(parameters, klein, run.denoising());
         HostTensor first = noises.firstEntry().getValue();
         drawing.noise().record(parameters, List.copyOf(noises.keySet()), first);
+        changes.record(parameters);
+        if (intervened != null) {
+            parameters.put("intervene_in", intervened.toString());
+        }
         parameters.put("sigmas", Schedule.of(first.shape().dim(2) * first.shape().dim(3), run.denoising().steps()).sigmas());
         return parameters;
     }

@@ -21,6 +21,7 @@ import tools.jackson.databind.ObjectMapper;
  * @param backend by name
  * @param compat whose rounding the run took over, or null
  * @param gemm what multiplied matrices on the cpu backend, or null
+ * @param precision of the arithmetic, or null
  * @param steps of the run
  * @param guidance of the run
  * @param distilled whether the model was taken as distilled
@@ -31,10 +32,11 @@ import tools.jackson.databind.ObjectMapper;
  * @param multiprocessors of the GPU imitated, or null
  * @param latents file of the noise, or null
  * @param images reference images
+ * @param interventions what was changed of the activations, in order
  */
 record PictureRecord(String prompt, String embeds, long seed, String model, Map<String, String> weights, String backend, String compat,
-        String gemm, int steps, double guidance, boolean distilled, int maxTokens, PictureSize size, String noise, String noiseType, Integer multiprocessors, String latents,
-        List<String> images) {
+        String gemm, String precision, int steps, double guidance, boolean distilled, int maxTokens, PictureSize size, String noise, String noiseType, Integer multiprocessors, String latents,
+        List<String> images, List<String> interventions) {
 
     static final String SCHEMA = "kleinscope.picture/1";
 
@@ -51,11 +53,13 @@ record PictureRecord(String prompt, String embeds, long seed, String model, Map<
             }
             List<String> images = new ArrayList<>();
             json.path("images").forEach(entry -> images.add(entry.stringValue()));
+            List<String> interventions = new ArrayList<>();
+            json.path("interventions").forEach(entry -> interventions.add(entry.stringValue()));
             return new PictureRecord(optional(json, "prompt"), optional(json, "embeds"), json.required("seed").longValue(),
                     json.required("model").stringValue(), weights(json.required("weights")), json.required("backend_name").stringValue(),
-                    optional(json, "compat"), optional(json, "gemm"), json.required("steps").intValue(), json.required("guidance").doubleValue(), json.required("distilled").booleanValue(),
+                    optional(json, "compat"), optional(json, "gemm"), optional(json, "precision"), json.required("steps").intValue(), json.required("guidance").doubleValue(), json.required("distilled").booleanValue(),
                     json.required("max_tokens").intValue(), new PictureSize.Converter().convert(json.required("size").stringValue()),
-                    optional(json, "noise"), optional(json, "noise_type"), json.has("noise_sms") ? json.path("noise_sms").intValue() : null, optional(json, "latents"), images);
+                    optional(json, "noise"), optional(json, "noise_type"), json.has("noise_sms") ? json.path("noise_sms").intValue() : null, optional(json, "latents"), images, interventions);
         } catch (JacksonException | picocli.CommandLine.TypeConversionException e) {
             throw new UserInputException(image + ": its record is damaged (" + e.getMessage().lines().findFirst().orElse("") + ")");
         }

@@ -6,9 +6,6 @@ import dev.kleinscope.pipeline.Schedule;
 /** What every command that takes prompts and steps asks of them. */
 final class PromptChecks {
 
-    private static final int MIN_TOKENS = 16;
-    private static final int MAX_TOKENS = 4096;
-
     private PromptChecks() {
     }
 
@@ -28,7 +25,7 @@ final class PromptChecks {
     }
 
     static void tokens(String option, int tokens) {
-        range(option, tokens, MIN_TOKENS, MAX_TOKENS);
+        range(option, tokens, PromptTokenizer.MIN_TOKENS, PromptTokenizer.MAX_TOKENS);
     }
 
     static void steps(Integer steps) {

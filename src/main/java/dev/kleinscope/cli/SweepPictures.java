@@ -19,7 +19,11 @@ record SweepPictures(Path folder) {
         if (sample.image() == null) {
             return null;
         }
-        Image8 picture = ImageFile.read(folder.resolve(sample.image()));
+        return buffered(ImageFile.read(folder.resolve(sample.image())));
+    }
+
+    /** As reports draw it. */
+    static BufferedImage buffered(Image8 picture) {
         BufferedImage image = new BufferedImage(picture.width(), picture.height(), BufferedImage.TYPE_INT_RGB);
         for (int y = 0; y < picture.height(); y++) {
             for (int x = 0; x < picture.width(); x++) {

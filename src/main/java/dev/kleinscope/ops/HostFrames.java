@@ -44,7 +44,7 @@ public final class HostFrames implements AutoCloseable {
     /** Opens a frame inside the innermost one. */
     public Frame open() {
         requireOpen();
-        innermost = new HostFrame(innermost, "frame " + ++opened + " of " + owner);
+        innermost = new HostFrame(innermost, FrameName.of(++opened, owner));
         return innermost;
     }
 

@@ -154,6 +154,24 @@ public final class OpShapes {
         require(q.dim(0) == k.dim(0), "rmsNormRope", "batches differ", "q", q, "k", k);
     }
 
+    public static void rotate(Tensor x, Rope rope, Tensor out) {
+        String op = "rotate";
+        alike(op, out, x);
+        require(x.shape().rank() == 3 && rope.cos().shape().rank() == 2 && rope.cos().dim(1) > 0 && x.dim(2) % (2 * rope.cos().dim(1)) == 0,
+                op, "rows of x [batch, tokens, heads * headDim] must be whole heads of two channels an angle", "x", x, "cos", rope.cos());
+        expect(op, Shape.of(x.dim(1), rope.cos().dim(1)), "cos", rope.cos());
+        expect(op, rope.cos().shape(), "sin", rope.sin());
+    }
+
+    public static void addProjections(Tensor x, Tensor from, Tensor to, Tensor out) {
+        String op = "addProjections";
+        alike(op, out, x);
+        require(from.shape().rank() == 2 && from.dim(1) == x.dim(-1) && from.dim(0) >= 1 && from.dim(0) <= Ops.MOST_PROJECTIONS, op,
+                "from must be [n, hidden] with n from 1 to " + Ops.MOST_PROJECTIONS, "x", x, "from", from);
+        expect(op, from.shape(), "to", to);
+        apart(op, out, from, to);
+    }
+
     public static void attention(Tensor q, Tensor k, Tensor v, long heads, long kvHeads, AttentionMask mask, Tensor out) {
         String op = "attention";
         require(q.shape().rank() == 3 && k.shape().rank() == 3, op, "q and k must be [batch, tokens, heads * headDim]",
@@ -169,6 +187,21 @@ public final class OpShapes {
             throw new IllegalArgumentException(op + ": the mask holds " + mask.validKeys().length
                     + " counts of valid keys, q " + q.shape() + " has " + q.dim(0) + " batch elements");
         }
+    }
+
+    /** @throws IllegalArgumentException also for a group that {@code out} has no column for */
+    public static void attentionShares(Tensor q, Tensor k, long heads, int[] groups, Tensor out) {
+        String op = "attentionShares";
+        require(q.shape().rank() == 3 && k.shape().rank() == 3 && q.dim(0) == k.dim(0) && q.dim(2) == k.dim(2), op,
+                "q and k must be [batch, tokens, heads * headDim]", "q", q, "k", k);
+        require(heads > 0 && q.dim(2) % heads == 0, op, heads + " heads do not divide the rows", "q", q, "k", k);
+        require(k.dim(1) > 0 && groups.length == k.dim(1), op, "there are groups of " + groups.length + " keys", "q", q, "k", k);
+        require(out.shape().rank() == 3 && out.dim(2) > 1, op, "out must be [batch, heads * queries, 1 + groups]", "q", q, "out", out);
+        expect(op, Shape.of(q.dim(0), heads * q.dim(1), out.dim(2)), "out", out);
+        for (int group : groups) {
+            require(group >= 0 && group < out.dim(2) - 1, op, "group " + group + " has no column", "k", k, "out", out);
+        }
+        apart(op, out, q, k);
     }
 
     /** @throws IllegalArgumentException also for an id outside the table */

@@ -16,6 +16,9 @@ import java.util.List;
  */
 public interface Ops extends AutoCloseable {
 
+    /** Directions that {@link #addProjections} takes at once. */
+    int MOST_PROJECTIONS = 64;
+
     /** {@code "reference"}, {@code "cpu"}, ... and what it runs on, for people. */
     String describe();
 
@@ -58,9 +61,18 @@ public interface Ops extends AutoCloseable {
     default void finish() {
     }
 
+    /** Queues what is held back to be joined with what comes next: before an activation is written to where it lies. */
+    default void settle() {
+    }
+
     /** A number that a model is given, such as a timestep, as this backend's arithmetic keeps it. */
     default float scalar(float value) {
         return value;
+    }
+
+    /** Type of the activations of a shape that {@link #alloc} makes. */
+    default DType activationType(Shape shape) {
+        return DType.F32;
     }
 
     /** An activation of undefined content in the innermost frame. */
@@ -146,6 +158,18 @@ public interface Ops extends AutoCloseable {
      */
     void attention(Tensor q, Tensor k, Tensor v, long heads, long kvHeads, AttentionMask mask, Tensor out);
 
+    /**
+     * How the attention of each query in each head is spread over the keys, without ever holding more than a few queries' scores:
+     * the entropy of {@code softmax(q k^T / sqrt(headDim))} in nats, and what each group of keys gets of it.
+     *
+     * @param q [batch, queries, heads * headDim], as {@link #attention} reads it
+     * @param k [batch, keys, heads * headDim]
+     * @param groups the group of each key, from 0
+     * @param out f32 [batch, heads * queries, 1 + groups], all queries of the first head first: the entropy, then each group's share;
+     *     the shares of a query add up to 1
+     */
+    void attentionShares(Tensor q, Tensor k, long heads, int[] groups, Tensor out);
+
     /** The Gaussian error linear unit. */
     void gelu(Tensor x, Gelu kind, Tensor out);
 
@@ -168,6 +192,23 @@ public interface Ops extends AutoCloseable {
     void embedding(Tensor table, int[] ids, Tensor out);
 
     void copy(Tensor x, Tensor out);
+
+    /**
+     * The rotation of {@link #rmsNormRope} alone, of heads of twice as many channels as {@code rope} has angles.
+     *
+     * @param x [batch, tokens, heads * headDim]
+     */
+    void rotate(Tensor x, Rope rope, Tensor out);
+
+    /**
+     * {@code x + sum_k (x . from_k) to_k}, row by row: what removes, turns or reflects directions. Products and sums in f32 or better,
+     * the result rounded once.
+     *
+     * @param x [.., hidden]
+     * @param from f32 [n, hidden], n from 1 to {@link #MOST_PROJECTIONS}
+     * @param to as from
+     */
+    void addProjections(Tensor x, Tensor from, Tensor to, Tensor out);
 
     /**
      * Sums over each row, for norms and what a block changed. Each takes two columns of {@code out}, the nearest f32 and the
@@ -246,6 +287,13 @@ public interface Ops extends AutoCloseable {
     default Tensor channelEnergies(Tensor x, int[] bounds) {
         Tensor out = alloc(Shape.of(x.dim(0), bounds.length / 2, x.dim(2)));
         channelEnergies(x, bounds, out);
+        return out;
+    }
+
+    /** @param count how many groups there are */
+    default Tensor attentionShares(Tensor q, Tensor k, long heads, int[] groups, int count) {
+        Tensor out = alloc(Shape.of(q.dim(0), heads * q.dim(1), 1 + count));
+        attentionShares(q, k, heads, groups, out);
         return out;
     }
 

@@ -5,9 +5,9 @@ import dev.kleinscope.model.dit.PositionIds;
 import dev.kleinscope.ops.Frame;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.ops.Rope;
+import dev.kleinscope.pipeline.intervene.Interventions;
 import dev.kleinscope.probe.Observer;
 import dev.kleinscope.probe.Pass;
-import dev.kleinscope.probe.Probes;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Tensor;
 import java.util.ArrayList;
@@ -32,11 +32,27 @@ public record Denoising(int steps, double guidance, boolean distilled) {
          * @param latents after the step, packed [batch, tokens, channels]
          */
         void step(int step, HostTensor latents);
+
+        /** Whether the run may end after this step, with its latents. */
+        default boolean enough(int step) {
+            return false;
+        }
+    }
+
+    /** As diffusers' pipelines have it where nothing is chosen: 4 steps, or 50 of a model that is not distilled; guidance 4. */
+    public static Denoising of(boolean distilled, Integer steps, Double guidance) {
+        return new Denoising(steps != null ? steps : distilled ? 4 : 50, guidance != null ? guidance : 4, distilled);
     }
 
     /** Whether each step also runs without the prompt. */
     public boolean guided() {
         return !distilled && guidance > 1;
+    }
+
+    /** Draws latents from noise and changes nothing on the way. */
+    public HostTensor run(Ops ops, Dit dit, HostTensor noise, HostTensor promptEmbeds, HostTensor negativeEmbeds,
+            List<HostTensor> references, Observer observer, StepListener listener) {
+        return run(ops, dit, noise, promptEmbeds, negativeEmbeds, references, Interventions.NONE, observer, listener);
     }
 
     /**
@@ -46,18 +62,22 @@ public record Denoising(int steps, double guidance, boolean distilled) {
      * @param promptEmbeds [batch, txtTokens, textDim]
      * @param negativeEmbeds the same of the empty prompt; null unless {@link #guided}
      * @param references encoded reference images, each [1, channels, h, w]
+     * @param interventions what is changed of the activations
      * @param observer sees every forward; may be null
      * @param listener hears of each step; may be null
      * @return [batch, channels, H/16, W/16]
+     * @throws dev.kleinscope.probe.InterventionException before the first step if one cannot be made on this model and size, or when it
+     *     is first to be made if its directions or the other run's activations do not fit
      */
     public HostTensor run(Ops ops, Dit dit, HostTensor noise, HostTensor promptEmbeds, HostTensor negativeEmbeds,
-            List<HostTensor> references, Observer observer, StepListener listener) {
+            List<HostTensor> references, Interventions interventions, Observer observer, StepListener listener) {
         int height = (int) noise.shape().dim(2);
         int width = (int) noise.shape().dim(3);
         Schedule schedule = Schedule.of((long) height * width, steps);
         HostTensor latents = Latents.pack(noise);
         PositionIds txtIds = PositionIds.text((int) promptEmbeds.shape().dim(1));
         PositionIds imgIds = imageIds(height, width, references);
+        Interventions.Run changes = interventions.on(ops, dit.points(), steps, imgIds.tokens(), txtIds.tokens());
         try (Frame _ = ops.frame()) {
             Tensor cond = ops.input(promptEmbeds);
             Tensor uncond = guided() ? ops.input(negativeEmbeds) : null;
@@ -68,11 +88,11 @@ public record Denoising(int steps, double guidance, boolean distilled) {
                     Tensor tokens = references.isEmpty() ? x : ops.input(withReferences(latents, references));
                     float[] t = repeat(ops.scalar(ops.scalar(schedule.timestep(step)) / 1000f), latents);
                     float[] g = dit.config().guidanceEmbeds() ? repeat((float) guidance, latents) : null;
-                    Tensor v = dit.forward(ops, tokens, cond, t, g, txtIds, imgIds, rope, probes(observer, step, Pass.COND));
+                    Tensor v = dit.forward(ops, tokens, cond, t, g, txtIds, imgIds, rope, changes.probes(observer, step, Pass.COND));
                     done(observer, step, Pass.COND);
                     if (guided()) {
                         Tensor without = dit.forward(ops, tokens, uncond, t, g, txtIds, imgIds, rope,
-                                probes(observer, step, Pass.UNCOND));
+                                changes.probes(observer, step, Pass.UNCOND));
                         done(observer, step, Pass.UNCOND);
                         v = ops.lerp(without, v, guidance);
                     }
@@ -82,6 +102,9 @@ public record Denoising(int steps, double guidance, boolean distilled) {
                 }
                 if (listener != null) {
                     listener.step(step, latents);
+                    if (listener.enough(step)) {
+                        break;
+                    }
                 }
             }
         }
@@ -113,10 +136,6 @@ public record Denoising(int steps, double guidance, boolean distilled) {
             }
         }
         return HostTensor.of("latents and references", out, batch, all / channels, channels);
-    }
-
-    private static Probes probes(Observer observer, int step, Pass pass) {
-        return observer == null ? Probes.NONE : Probes.of(observer, step, pass);
     }
 
     private static void done(Observer observer, int step, Pass pass) {

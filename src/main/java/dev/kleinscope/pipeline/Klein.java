@@ -11,6 +11,8 @@ import dev.kleinscope.model.vae.VaeConfig;
 import dev.kleinscope.ops.Frame;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.ops.WeightGroup;
+import dev.kleinscope.pipeline.intervene.Capture;
+import dev.kleinscope.pipeline.intervene.Interventions;
 import dev.kleinscope.probe.Observer;
 import dev.kleinscope.probe.PointCatalog;
 import dev.kleinscope.probe.Probes;
@@ -46,8 +48,8 @@ public final class Klein implements AutoCloseable {
     private final Ops ops;
     private final Map<String, Object> identity = new LinkedHashMap<>();
     private final Map<ComponentKind, WeightSource> opened = new EnumMap<>(ComponentKind.class);
-    private final FileStamps stamps = new FileStamps();
     private final Deque<Readings> readings = new ArrayDeque<>();
+    private final FileStamps stamps = new FileStamps();
     private PromptTokenizer tokenizer;
     private TextEncoder textEncoder;
     private WeightGroup textWeights;
@@ -80,12 +82,17 @@ public final class Klein implements AutoCloseable {
         return tokenizer;
     }
 
+    /** The text encoder's configuration, without loading it. */
+    public Qwen3Config textConfig() {
+        ModelComponent component = files.component(ComponentKind.TEXT_ENCODER);
+        return component.config() == null ? Qwen3Config.infer(open(ComponentKind.TEXT_ENCODER)) : Qwen3Config.from(component.config());
+    }
+
     /** @throws dev.kleinscope.weights.ModelException if there is none or its weights do not fit */
     public TextEncoder textEncoder() {
         if (textEncoder == null || !textWeights.hold()) {
-            ModelComponent component = files.component(ComponentKind.TEXT_ENCODER);
             WeightSource source = open(ComponentKind.TEXT_ENCODER);
-            Qwen3Config config = component.config() == null ? Qwen3Config.infer(source) : Qwen3Config.from(component.config());
+            Qwen3Config config = textConfig();
             textWeights = ops.weightGroup("the text encoder", elements(source), () -> textEncoder = new TextEncoder(source, config, ops));
         }
         return textEncoder;
@@ -135,6 +142,11 @@ public final class Klein implements AutoCloseable {
         return readings.isEmpty() ? new Readings(ops, readings) : readings.pop();
     }
 
+    /** For keeping a run's activations, to be put into another run of this model. The caller closes it. */
+    public Capture capture() {
+        return new Capture(ops);
+    }
+
     /** What the run computes on, for people. */
     public String backend() {
         return ops.describe();
@@ -148,13 +160,19 @@ public final class Klein implements AutoCloseable {
      */
     public HostTensor denoise(Denoising denoising, HostTensor noise, HostTensor promptEmbeds, HostTensor negativeEmbeds,
             List<HostTensor> references, Observer observer, Denoising.StepListener listener) {
+        return denoise(denoising, noise, promptEmbeds, negativeEmbeds, references, Interventions.NONE, observer, listener);
+    }
+
+    /** The same with changes; see {@link Denoising#run}. */
+    public HostTensor denoise(Denoising denoising, HostTensor noise, HostTensor promptEmbeds, HostTensor negativeEmbeds,
+            List<HostTensor> references, Interventions interventions, Observer observer, Denoising.StepListener listener) {
         Dit model = dit();
         Shape shape = noise.shape();
         long tokens = shape.dim(2) * shape.dim(3) + promptEmbeds.shape().dim(1)
                 + references.stream().mapToLong(reference -> reference.shape().dim(2) * reference.shape().dim(3)).sum();
         ditWeights.reserve("the transformer on a picture of " + shape.dim(3) * 16 + "x" + shape.dim(2) * 16,
                 DitMemory.bytes(model.config(), shape.dim(0) * tokens));
-        HostTensor latents = denoising.run(ops, model, noise, promptEmbeds, negativeEmbeds, references, observer, listener);
+        HostTensor latents = denoising.run(ops, model, noise, promptEmbeds, negativeEmbeds, references, interventions, observer, listener);
         stamps.requireUnchanged();
         return latents;
     }
@@ -180,9 +198,18 @@ public final class Klein implements AutoCloseable {
 
     /** Prompt embeddings [1, tokens, 3 * hidden]. */
     public HostTensor encode(Prompt prompt) {
+        return encode(prompt, Probes.NONE);
+    }
+
+    /**
+     * Prompt embeddings [1, tokens, 3 * hidden].
+     *
+     * @param probes see {@link TextEncoder#points}
+     */
+    public HostTensor encode(Prompt prompt, Probes probes) {
         TextEncoder encoder = textEncoder();
         try (Frame _ = ops.frame()) {
-            HostTensor embeds = encoder.forward(ops, new int[][] {prompt.ids()}, new long[] {prompt.groups().valid()}, Probes.NONE).toHost();
+            HostTensor embeds = encoder.forward(ops, new int[][] {prompt.ids()}, new long[] {prompt.groups().valid()}, probes).toHost();
             stamps.requireUnchanged();
             return embeds;
         } finally {

@@ -77,7 +77,7 @@ public final class LatentPictures {
         if (latents.shape().rank() != 4 || latents.shape().dim(1) % 2 != 0 || latents.shape().dim(2) % 2 != 0
                 || latents.shape().dim(3) != channels) {
             throw new IllegalArgumentException("latents: expected [batch, height, width, " + channels
-                    + "] with even sides, found " + latents + "; sides of the picture must be multiples of 16");
+                    + "] with even sides, found " + latents.name() + latents.shape() + "; sides of the picture must be multiples of 16");
         }
         int height = (int) latents.shape().dim(1) / 2;
         int width = (int) latents.shape().dim(2) / 2;

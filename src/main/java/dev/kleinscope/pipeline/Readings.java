@@ -99,6 +99,13 @@ public final class Readings implements AutoCloseable {
         return last(sums);
     }
 
+    /** {@link Ops#attentionShares}: a row for each query of each head. */
+    public Reading attentionShares(Tensor q, Tensor k, long heads, int[] groups, int count) {
+        Tensor shares = take(Shape.of(q.dim(0), heads * q.dim(1), 1 + count));
+        ops.attentionShares(q, k, heads, groups, shares);
+        return last(shares);
+    }
+
     /** Room for sums, the same in each forward that asks for the same. */
     private Tensor take(Shape shape) {
         long bytes = DType.F32.bytes(shape.elements());

@@ -86,7 +86,7 @@ public final class VaeDecoding {
         Shape shape = latents.shape();
         if (shape.rank() != 4 || shape.dim(0) != 1 || shape.elements() == 0 || shape.dim(3) != vae.config().latentChannels()) {
             throw new IllegalArgumentException("decode: expected latents [1, height, width, " + vae.config().latentChannels()
-                    + "], found " + latents);
+                    + "], found " + latents.name() + shape);
         }
     }
 

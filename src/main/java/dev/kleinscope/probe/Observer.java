@@ -9,7 +9,7 @@ public interface Observer {
     boolean wants(String point);
 
     /**
-     * Called once a forward for each wanted point. The tensor lives at least until the next block has been seen; copy
+     * Called once a forward for each wanted point, after the interventions there. The tensor lives at least until the next block has been seen; copy
      * what must outlive it.
      */
     void saw(int step, Pass pass, String point, Tensor tensor);

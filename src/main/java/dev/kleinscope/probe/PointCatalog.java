@@ -38,11 +38,12 @@ public final class PointCatalog {
 
     private final List<Point> points;
 
-    /** @param points in the order of computation */
+    /** A model's points. @param points in the order of computation */
     public PointCatalog(Collection<Point> points) {
         this.points = List.copyOf(points);
     }
 
+    /** All of them, in the order of computation. */
     public List<Point> points() {
         return points;
     }

@@ -22,9 +22,15 @@ public interface Probes {
         }
     };
 
+    /** Whether somebody watches this point; asked before a value is computed for it alone. */
     boolean wants(String point);
 
-    /** Reports an activation and returns it, carrying the point's name. */
+    /** Whether {@link #at} may write to what is reported there, in this forward. Such a point is also wanted. */
+    default boolean changes(String point) {
+        return false;
+    }
+
+    /** Reports an activation, which is changed where it lies if it is, and returns it, carrying the point's name. */
     Tensor at(String point, Tensor tensor);
 
     /** See {@link Observer#queues}. */
@@ -43,14 +49,14 @@ public interface Probes {
         }
     }
 
-    /** Passes on what is in {@code wanted}. */
-    static Probes to(Set<String> wanted, BiConsumer<String, Tensor> report) {
-        return new Relay(wanted::contains, report);
+    /** Passes on what is in {@code wanted}, of which {@code changed} may be written to. */
+    static Probes to(Set<String> wanted, Set<String> changed, BiConsumer<String, Tensor> report) {
+        return new Relay(wanted::contains, changed::contains, report);
     }
 
     /** Reports to an observer as one pass of one step. */
     static Probes of(Observer observer, int step, Pass pass) {
-        return new Relay(observer::wants, (point, tensor) -> observer.saw(step, pass, point, tensor)) {
+        return new Relay(observer::wants, _ -> false, (point, tensor) -> observer.saw(step, pass, point, tensor)) {
 
             @Override
             public boolean queues() {
@@ -68,16 +74,23 @@ public interface Probes {
     class Relay implements Probes {
 
         private final Predicate<String> wanted;
+        private final Predicate<String> changed;
         private final BiConsumer<String, Tensor> report;
 
-        private Relay(Predicate<String> wanted, BiConsumer<String, Tensor> report) {
+        private Relay(Predicate<String> wanted, Predicate<String> changed, BiConsumer<String, Tensor> report) {
             this.wanted = wanted;
+            this.changed = changed;
             this.report = report;
         }
 
         @Override
         public boolean wants(String point) {
             return wanted.test(point);
+        }
+
+        @Override
+        public boolean changes(String point) {
+            return changed.test(point);
         }
 
         @Override

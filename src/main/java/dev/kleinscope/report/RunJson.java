@@ -5,6 +5,8 @@ import dev.kleinscope.analysis.Interpolation;
 import dev.kleinscope.analysis.Measure;
 import dev.kleinscope.analysis.OriginalNorms;
 import dev.kleinscope.analysis.PairedNorms;
+import dev.kleinscope.analysis.PatchMetric;
+import dev.kleinscope.analysis.Patching;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -32,6 +34,10 @@ import java.util.Set;
  * (what the original script says; null where it says nothing), its thresholds {@code cliff_ratio} and
  * {@code represented_logit}, {@code alphas}, {@code seeds}, {@code drops} and {@code samples}, whose fields are the CSV's with
  * {@code image} and {@code clip_logit}; a score that was not taken is null.
+ *
+ * <p>Activation patching: {@code schema}, {@code protocol} and {@code command} ({@code patch}), {@code prompts} ({@code from},
+ * {@code to}, {@code null}), {@code parameters}, {@code finding}, {@code limits}, {@code metrics} and {@code effects}: {@code point},
+ * {@code stream}, {@code step} (null for all), {@code metric}, {@code effect}, {@code spread}, {@code null_effect}.
  */
 public final class RunJson {
 
@@ -54,6 +60,40 @@ public final class RunJson {
     /** @throws java.io.UncheckedIOException if the file cannot be written, naming it; a former file stays as it was */
     public static void write(Path target, Interpolation sweep) {
         AtomicFile.write(target, out -> out.write(json(sweep)));
+    }
+
+    /** @throws java.io.UncheckedIOException if the file cannot be written, naming it; a former file stays as it was */
+    public static void write(Path target, Patching patching) {
+        AtomicFile.write(target, out -> out.write(json(patching)));
+    }
+
+    /** The document as text, ending in a line feed. */
+    public static String json(Patching patching) {
+        Map<String, Object> run = head("patch");
+        run.put("command", "patch");
+        Map<String, Object> prompts = new LinkedHashMap<>();
+        prompts.put("from", patching.from());
+        prompts.put("to", patching.to());
+        prompts.put("null", patching.nullPrompt());
+        run.put("prompts", prompts);
+        run.put("parameters", patching.parameters());
+        run.put("finding", patching.finding());
+        run.put("limits", patching.limits());
+        run.put("metrics", patching.metrics().stream().map(PatchMetric::label).toList());
+        run.put("effects", patching.effects().stream().map(RunJson::entry).toList());
+        return Json.pretty(run);
+    }
+
+    private static Map<String, Object> entry(Patching.Effect effect) {
+        Map<String, Object> entry = new LinkedHashMap<>();
+        entry.put("point", effect.point());
+        entry.put("stream", effect.stream());
+        entry.put("step", effect.step());
+        entry.put("metric", effect.metric().label());
+        entry.put("effect", effect.effect());
+        entry.put("spread", effect.spread());
+        entry.put("null_effect", effect.nullEffect());
+        return entry;
     }
 
     /** The document as text, ending in a line feed. */

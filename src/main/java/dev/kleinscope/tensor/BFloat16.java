@@ -6,10 +6,12 @@ public final class BFloat16 {
     private BFloat16() {
     }
 
+    /** The f32 whose upper half these bits are. */
     public static float toFloat(short bits) {
         return Float.intBitsToFloat(bits << 16);
     }
 
+    /** The bits of the nearest bf16; NaN stays NaN. */
     public static short fromFloat(float value) {
         int bits = Float.floatToRawIntBits(value);
         if (Float.isNaN(value)) {

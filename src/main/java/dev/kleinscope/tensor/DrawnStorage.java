@@ -60,10 +60,12 @@ public final class DrawnStorage implements Storage {
         return table;
     }
 
+    /** What the generator's numbers depend on beside their position. */
     public long key() {
         return key;
     }
 
+    /** The bf16 bits of all elements where {@link #table()} is null. */
     public short constant() {
         return constant;
     }

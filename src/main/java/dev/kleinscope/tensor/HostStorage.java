@@ -8,6 +8,7 @@ public final class HostStorage implements Storage {
     private final MemorySegment segment;
     private volatile String freedBy;
 
+    /** Storage that is this memory, which must outlive it or be freed with it. */
     public HostStorage(MemorySegment segment) {
         this.segment = segment;
     }

@@ -5,6 +5,7 @@ import java.util.Arrays;
 /** Sizes of a tensor's dimensions, outermost first. {@code Shape.of()} is a scalar. */
 public record Shape(long... dims) {
 
+    /** Copies the sizes. @throws IllegalArgumentException if one is negative */
     public Shape {
         dims = dims.clone();
         for (long dim : dims) {
@@ -14,15 +15,18 @@ public record Shape(long... dims) {
         }
     }
 
+    /** The shape with these sizes. */
     public static Shape of(long... dims) {
         return new Shape(dims);
     }
 
+    /** The sizes; a copy. */
     @Override
     public long[] dims() {
         return dims.clone();
     }
 
+    /** How many dimensions there are. */
     public int rank() {
         return dims.length;
     }
@@ -32,7 +36,7 @@ public record Shape(long... dims) {
         return dims[index < 0 ? dims.length + index : index];
     }
 
-    /** @throws ArithmeticException if the product overflows a long */
+    /** The product of the sizes. @throws ArithmeticException if it overflows a long */
     public long elements() {
         long product = 1;
         for (long dim : dims) {

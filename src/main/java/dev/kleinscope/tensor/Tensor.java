@@ -8,8 +8,13 @@ import java.util.Locale;
  *
  * <p>The last dimension is contiguous; outer dimensions may stride over a wider row, so that a slice of tokens or of
  * channels needs no copy. Strides and offset count elements.
+ *
+ * <p>In a debugger, {@link #toString}, {@link #toHost}, {@link #row}, {@link #slice}, {@link #stats} and {@link #histogram} can be
+ * evaluated on the thread that computes, while it is suspended; they only read.
  */
 public final class Tensor {
+
+    private static final long GLANCE_NANOS = 400_000_000;
 
     private final String name;
     private final DType dtype;
@@ -38,14 +43,17 @@ public final class Tensor {
         return new Tensor(name, dtype, shape, strides, 0, storage);
     }
 
+    /** The point where it was seen, or the weight's name. */
     public String name() {
         return name;
     }
 
+    /** Type of the elements. */
     public DType dtype() {
         return dtype;
     }
 
+    /** Sizes of the dimensions. */
     public Shape shape() {
         return shape;
     }
@@ -65,6 +73,7 @@ public final class Tensor {
         return offset;
     }
 
+    /** The memory that this views. */
     public Storage storage() {
         return storage;
     }
@@ -90,6 +99,7 @@ public final class Tensor {
         return new Tensor(name, dtype, new Shape(dims), strides, offset + from * strides[d], storage);
     }
 
+    /** Whether the elements lie side by side in row-major order. */
     public boolean contiguous() {
         long expected = 1;
         for (int i = strides.length - 1; i >= 0; i--) {
@@ -126,35 +136,121 @@ public final class Tensor {
         return position;
     }
 
-    /** Copies the values to the host as f32. @throws IllegalStateException if the tensor was freed */
+    /**
+     * Copies the values to the host as f32.
+     *
+     * @throws IllegalStateException naming what freed the memory if it was freed, or why a device cannot be read now
+     * @throws ArithmeticException if no array holds them all
+     */
     public HostTensor toHost() {
-        float[] values = new float[Math.toIntExact(shape.elements())];
-        int width = shape.rank() == 0 ? 1 : Math.toIntExact(shape.dim(-1));
-        if (contiguous()) {
-            storage.read(dtype, offset, values.length, values, 0);
-        } else {
-            for (int row = 0; row * (long) width < values.length; row++) {
-                storage.read(dtype, rowOffset(row), width, values, row * width);
-            }
+        long elements = shape.elements();
+        if (elements > Integer.MAX_VALUE - 8) {
+            throw new ArithmeticException(name + shape + " has " + elements + " elements, more than an array holds: slice it first");
         }
+        float[] values = new float[(int) elements];
+        read(0, values.length, values);
         return new HostTensor(name, shape, values);
     }
 
-    /** Name, type, shape, device, L2 norm and first values; never throws. */
+    /**
+     * Copies one row of the view in which all dimensions but the last are flattened, which in an activation is a token.
+     *
+     * @return [last dimension]
+     * @throws IllegalStateException as {@link #toHost}
+     */
+    public HostTensor row(long index) {
+        if (index < 0 || index >= rows()) {
+            throw new IndexOutOfBoundsException(name + shape + " has rows 0 to " + (rows() - 1) + ", not " + index);
+        }
+        float[] values = new float[shape.rank() == 0 ? 1 : Math.toIntExact(shape.dim(-1))];
+        read(index * values.length, values.length, values);
+        return HostTensor.of(name + " row " + index, values, values.length);
+    }
+
+    /**
+     * Norm, mean, extremes, and the channels and tokens that carry the energy; copies a piece at a time.
+     *
+     * @throws IllegalStateException as {@link #toHost}
+     */
+    public TensorStats stats() {
+        return TensorStats.of(this);
+    }
+
+    /** Counts of values between the smallest and the largest, in 20 bins. @throws IllegalStateException as {@link #toHost} */
+    public Histogram histogram() {
+        return histogram(20);
+    }
+
+    /** Counts of values between the smallest and the largest. @throws IllegalStateException as {@link #toHost} */
+    public Histogram histogram(int bins) {
+        return Histogram.of(this, bins);
+    }
+
+    /** Counts of values from {@code from} to {@code to}. @throws IllegalStateException as {@link #toHost} */
+    public Histogram histogram(int bins, double from, double to) {
+        return Histogram.of(this, bins, from, to);
+    }
+
+    /**
+     * Copies elements in row-major order, as f32.
+     *
+     * @param first index of the first
+     * @param count how many
+     * @param target receives them from its beginning
+     */
+    void read(long first, int count, float[] target) {
+        if (storage.freedBy() != null) {
+            throw new IllegalStateException(name + shape + " used after " + storage.freedBy() + " freed it");
+        }
+        long run = run();
+        for (int done = 0; done < count;) {
+            long index = first + done;
+            int part = (int) Math.min(count - done, run - index % run);
+            storage.read(dtype, position(index), part, target, done);
+            done += part;
+        }
+    }
+
+    /** Neighbours in row-major order that lie side by side in memory. */
+    private long run() {
+        long run = 1;
+        for (int i = strides.length - 1; i >= 0; i--) {
+            if (shape.dim(i) != 1 && strides[i] != run) {
+                break;
+            }
+            run *= shape.dim(i);
+        }
+        return run;
+    }
+
+    /** Where, within the storage, the element of a row-major index lies. */
+    private long position(long index) {
+        long position = offset;
+        for (int i = strides.length - 1; i >= 0; i--) {
+            position += index % shape.dim(i) * strides[i];
+            index /= shape.dim(i);
+        }
+        return position;
+    }
+
+    /**
+     * Name, type, shape, device, L2 norm and first values; never throws, and reads for 0.4 s at most: of what is left
+     * over then it says so.
+     */
     @Override
     public String toString() {
+        return toString(GLANCE_NANOS);
+    }
+
+    String toString(long mostNanos) {
         String head = name + " " + dtype.name().toLowerCase(Locale.ROOT) + shape + " " + storage.device();
         if (storage.freedBy() != null) {
             return head + " (freed by " + storage.freedBy() + ")";
         }
         try {
-            HostTensor host = toHost();
-            StringBuilder text = new StringBuilder(head).append(String.format(Locale.ROOT, " |x|=%.3g [", host.norm()));
-            for (int i = 0; i < Math.min(4, host.values().length); i++) {
-                text.append(i == 0 ? "" : ", ").append(String.format(Locale.ROOT, "%.4g", host.values()[i]));
-            }
-            return text.append(host.values().length > 4 ? ", ...]" : "]").toString();
-        } catch (RuntimeException | OutOfMemoryError e) {
+            return head + " " + Glance.at(this, mostNanos);
+        } catch (RuntimeException | Error e) {
+            // a debugger shows this, and has no place for an exception
             return head + " (values not readable: " + e.getMessage() + ")";
         }
     }

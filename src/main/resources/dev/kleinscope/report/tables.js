@@ -108,9 +108,9 @@ function diverging(value, limit) {
 
 /**
  * Coloured cells, each with its number: rows are { title, values }. The scale reaches at least floor to both sides of 0, so
- * that small differences look small.
+ * that small differences look small; oneSided values are none below 0.
  */
-function heatTable(caption, corner, columns, rows, { floor, show, describe, divided }) {
+function heatTable(caption, corner, columns, rows, { floor, show, describe, divided, oneSided }) {
   const known = rows.flatMap((row) => row.values).filter((value) => typeof value === "number");
   const limit = Math.max(floor, ...known.map(Math.abs));
   const head = element("tr", {}, element("th", { scope: "col" }, corner), ...columns.map((title, i) =>
@@ -132,11 +132,11 @@ function heatTable(caption, corner, columns, rows, { floor, show, describe, divi
     made.style.minWidth = `${5 + 6 * columns.length}rem`;
   }
   const ramp = element("div", { class: "ramp", "aria-hidden": "true" });
-  for (let i = -5; i <= 5; i++) {
+  for (let i = oneSided ? 0 : -5; i <= 5; i++) {
     const swatch = element("span");
     swatch.style.backgroundColor = diverging(i, 5).background;
     ramp.append(swatch);
   }
-  const scale = element("div", { class: "scale" }, show(-limit), ramp, show(limit));
+  const scale = element("div", { class: "scale" }, show(oneSided ? 0 : -limit), ramp, show(limit));
   return [scrolling(caption, made, "heat free"), scale];
 }

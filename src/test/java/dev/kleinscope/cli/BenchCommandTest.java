@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Random;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -61,9 +62,32 @@ class BenchCommandTest {
                     timing.toString());
             assertTrue(timing.get("what").asString().equals("load") || timing.get("runs").asInt() == 3, timing.toString());
         }
-        assertEquals(List.of("load 32x32", "load -", "encode -", "forward 32x32", "norms 32x32", "capture 32x32", "attention 32x32",
-                "decode 32x32", "image 32x32", "forward 48x32", "norms 48x32", "capture 48x32", "attention 48x32", "decode 48x32",
+        assertEquals(List.of("load 32x32", "load -", "encode -", "forward 32x32", "probes 32x32", "norms 32x32", "capture 32x32", "attention 32x32",
+                "decode 32x32", "image 32x32", "forward 48x32", "probes 48x32", "norms 48x32", "capture 48x32", "attention 48x32", "decode 48x32",
                 "image 48x32"), timed);
+        assertEquals(List.of("32x32", "48x32"), json.get("probes_to_plain").valueStream().map(ratio -> ratio.get("size").asString()).toList());
+        assertEquals(3, json.get("probes_to_plain").get(0).get("turns").asInt());
+    }
+
+    @Test
+    void leastAndMostAreThoseOfManyRuns() {
+        List<Double> seconds = new Random(1).doubles(400, 15, 25).boxed().toList();
+        BenchCommand.Timing timing = BenchCommand.Timing.of(BenchCommand.What.FORWARD, null, null, null, seconds);
+        List<Double> sorted = seconds.stream().sorted().toList();
+        assertEquals(sorted.getFirst(), timing.least());
+        assertEquals(sorted.getLast(), timing.most());
+        assertEquals((sorted.get(199) + sorted.get(200)) / 2, timing.median(), 1e-12);
+        assertEquals(seconds, timing.seconds());
+    }
+
+    @Test
+    void probesAreHeldAgainstTheForwardOfTheSameTurn() {
+        TurnRatio ratio = TurnRatio.of("32x32", List.of(1.0, 10.0, 2.0, 4.0, 1.0), List.of(1.1, 10.0, 1.8, 4.0, 1.5));
+        assertEquals(1.0, ratio.median());
+        assertEquals(1.0, ratio.lower());
+        assertEquals(1.1, ratio.upper(), 1e-12);
+        assertEquals(5, ratio.turns());
+        assertTrue(ratio.line().contains("1.0000 of a plain forward"), ratio.line());
     }
 
     @Test

@@ -89,7 +89,7 @@ class InspectCommandTest {
         assertEquals("kleinscope.inspect/1", json.get("schema").asString());
         JsonNode transformer = json.get("components").get(0);
         assertEquals(169, transformer.get("tensors").size());
-        assertEquals(240, transformer.get("points").size());
+        assertEquals(290, transformer.get("points").size());
         assertEquals(64, transformer.get("sizes").get("hidden").asInt());
         assertEquals(16, transformer.get("config").get("in_channels").asInt());
         JsonNode text = json.get("components").get(1);

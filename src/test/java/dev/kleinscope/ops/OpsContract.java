@@ -249,6 +249,60 @@ public abstract class OpsContract {
         assertEquals(out.toHost().values().length, x.toHost().values().length);
     }
 
+    @Test
+    void aFreedTensorSaysWhatFreedItAlsoWhenItsMemoryServesAnother() {
+        Tensor ended;
+        try (Frame _ = ops.frame()) {
+            ended = ops.input(normal(1, 3, 16)).named("ended");
+            assertTrue(ended.toString().startsWith("ended f32[1, 3, 16] "), ended.toString());
+        }
+        Tensor next = ops.input(normal(1, 3, 16));
+        for (Runnable look : new Runnable[] {ended::toHost, () -> ended.row(0), ended::stats, ended::histogram}) {
+            String message = assertThrows(IllegalStateException.class, look::run).getMessage();
+            assertTrue(message.startsWith("ended[1, 3, 16] used after frame "), message);
+        }
+        assertTrue(ended.toString().contains("(freed by frame "), ended.toString());
+        assertEquals(3, next.stats().topTokens().size());
+    }
+
+    @Test
+    void lookingAtResultsBetweenOperationsChangesNoBit() {
+        HostTensor x = normal(2, 35, 256);
+        HostTensor y = normal(2, 35, 256);
+        HostTensor vector = normal(2, 256);
+        List<float[]> results = new ArrayList<>();
+        for (boolean look : new boolean[] {false, true}) {
+            try (Frame _ = ops.frame()) {
+                Tensor before = copied(x);
+                Tensor update = copied(y);
+                Tensor gate = ops.input(vector);
+                Tensor mid = ops.alloc(before.shape());
+                ops.gatedResidual(before, gate, update, mid);
+                if (look) {
+                    assertTrue(mid.toString().contains("|x|="), mid.toString());
+                    assertEquals(mid.toHost().norm(), mid.stats().norm(), 1e-9 * mid.stats().norm());
+                    assertEquals(256, mid.slice(1, 3, 9).row(11).values().length);
+                }
+                Tensor h = ops.alloc(before.shape());
+                ops.layerNormModulate(mid, gate, gate, 1e-6, h);
+                if (look) {
+                    assertEquals(2 * 35 * 256, Arrays.stream(h.histogram().counts()).sum());
+                }
+                results.add(h.toHost().values());
+                results.add(mid.toHost().values());
+            }
+        }
+        assertArrayEquals(results.get(0), results.get(2), "normalised");
+        assertArrayEquals(results.get(1), results.get(3), "residual");
+    }
+
+    /** Of the type that the backend computes in. */
+    private Tensor copied(HostTensor values) {
+        Tensor out = ops.alloc(values.shape());
+        ops.copy(ops.input(values), out);
+        return out;
+    }
+
     private void linear(int tokens, int in, int out, DType type, boolean biased) {
         Linear layer = new Linear(weight(type, out, in), biased ? weight(type, out) : null);
         String label = "linear " + tokens + " x " + in + " to " + out + " " + type;
@@ -485,6 +539,77 @@ public abstract class OpsContract {
     }
 
     @Test
+    void rotateMatchesForBothPairingsAndAnyHeads() {
+        for (Rope.Pairing pairing : Rope.Pairing.values()) {
+            for (int tokens : TOKENS) {
+                for (int headDim : new int[] {2, 20, 32, 128, 1002}) {
+                    HostTensor angles = normal(tokens, headDim / 2);
+                    check("rotate " + pairing + " " + headDim, Shape.of(2, tokens, 3 * headDim),
+                            (on, in, out) -> on.rotate(in[0], new Rope(in[1], in[2], pairing), out), normal(2, tokens, 3 * headDim),
+                            each(angles, Math::cos), each(angles, Math::sin));
+                }
+            }
+        }
+    }
+
+    @Test
+    void addProjectionsMatchesForRowsAndVectors() {
+        for (int hidden : new int[] {1, 7, 64, 1001, 3072}) {
+            for (int directions : new int[] {1, 2, 64}) {
+                HostTensor from = each(normal(directions, hidden), value -> value / Math.sqrt(hidden));
+                check("addProjections " + directions + " of " + hidden, Shape.of(2, 17, hidden),
+                        (on, in, out) -> on.addProjections(in[0], in[1], in[2], out), normal(2, 17, hidden), from, normal(directions, hidden));
+                check("addProjections " + directions + " of vectors of " + hidden, Shape.of(3, hidden),
+                        (on, in, out) -> on.addProjections(in[0], in[1], in[2], out), normal(3, hidden), from, normal(directions, hidden));
+            }
+        }
+    }
+
+    @Test
+    void whatIsSeenMayBeChangedWhereItLies() {
+        changeWhereItLies(ops);
+    }
+
+    /** A GPU joins a gated residual and the LayerNorm that follows; what is changed between them must not be passed by. */
+    public static void changeWhereItLies(Ops ops) {
+        Random random = new Random(5);
+        for (int time = 0; time < 6; time++) {
+            HostTensor x = normal(random, 1, 35, 64);
+            HostTensor y = normal(random, 1, 35, 64);
+            HostTensor gate = normal(random, 1, 64);
+            HostTensor scale = normal(random, 1, 64);
+            HostTensor shift = normal(random, 1, 64);
+            HostTensor changed = normal(random, 1, 35, 64);
+            try (Frame _ = ops.frame()) {
+                Tensor expected = ops.alloc(x.shape());
+                ops.layerNormModulate(laid(ops, ops.input(changed)), ops.input(scale), ops.input(shift), 1e-6, expected);
+                Tensor found = ops.repeat("changed where it lies", List.of(ops.input(x), ops.input(y), ops.input(gate), ops.input(scale),
+                        ops.input(shift)), (point, tensor) -> {
+                            try (Frame _ = ops.frame()) {
+                                ops.copy(ops.input(changed), tensor);
+                            }
+                        }, (in, watcher) -> {
+                            try (Frame frame = ops.frame()) {
+                                Tensor sum = ops.alloc(x.shape());
+                                ops.gatedResidual(laid(ops, in.get(0)), in.get(2), laid(ops, in.get(1)), sum);
+                                ops.settle();
+                                watcher.saw("sum", sum);
+                                return frame.escape(ops.layerNormModulate(sum, in.get(3), in.get(4), 1e-6));
+                            }
+                        });
+                assertArrayEquals(expected.toHost().values(), found.toHost().values(), "time " + time);
+            }
+        }
+    }
+
+    /** As an activation in the backend's own type. */
+    private static Tensor laid(Ops ops, Tensor x) {
+        Tensor out = ops.alloc(x.shape());
+        ops.copy(x, out);
+        return out;
+    }
+
+    @Test
     void attentionMatchesForHeadSizesGroupsAndMasks() {
         AttentionMask[] masks = {AttentionMask.NONE, new AttentionMask(true, null),
             new AttentionMask(false, new long[] {1, 11}), new AttentionMask(true, new long[] {9, 0})};
@@ -514,6 +639,55 @@ public abstract class OpsContract {
         AttentionMask many = new AttentionMask(false, IntStream.range(0, 19).mapToLong(batch -> batch % 7).toArray());
         check("attention on 19 batches", q.shape(), (on, in, out) -> on.attention(in[0], in[1], in[1], 2, 2, many, out), q,
                 normal(19, 5, 16));
+    }
+
+    @Test
+    void attentionSharesMatchForHeadSizesAndGroups() {
+        for (int tokens : TOKENS) {
+            for (int headDim : new int[] {2, 16, 20, 32, 128}) {
+                shares(tokens, tokens, 3, headDim, 1 + tokens / 3);
+            }
+        }
+        shares(1, 1, 2, 64, 1);
+        shares(64, 64, 2, 40, 2);
+        shares(65, 63, 1, 96, 7);
+        shares(7, 257, 2, 8, 64);
+        shares(129, 130, 2, 24, 65);
+        shares(3, 300, 1, 17, 150);
+        shares(66, 1000, 1, 300, 5);
+    }
+
+    private void shares(int queries, int keys, int heads, int headDim, int count) {
+        HostTensor q = each(normal(2, queries, heads * headDim), value -> 2 * value);
+        HostTensor k = normal(2, keys, heads * headDim);
+        int[] scattered = IntStream.range(0, keys).map(key -> (7 * key + key / 5) % count).toArray();
+        int[] runs = IntStream.range(0, keys).map(key -> (int) ((long) key * count / keys)).toArray();
+        for (int[] groups : new int[][] {scattered, runs}) {
+            String label = "attentionShares " + queries + " queries " + keys + " keys " + heads + " heads of " + headDim + " in " + count
+                    + " groups";
+            check(label, Shape.of(2, heads * queries, 1 + count), (on, in, out) -> on.attentionShares(in[0], in[1], heads, groups, out), q, k);
+            check(label + ", shares alone", Shape.of(2, heads * queries, count), (on, in, out) ->
+                    on.copy(on.attentionShares(in[0], in[1], heads, groups, count).slice(2, 1, 1 + count), out), q, k);
+        }
+    }
+
+    @Test
+    void attentionSharesAddUpAndTheirEntropyHasItsBounds() {
+        int[] groups = IntStream.range(0, 301).map(key -> key < 290 ? 0 : key % 5).toArray();
+        for (double scale : new double[] {0, 1e-3, 1, 30, 3000}) {
+            HostTensor q = each(normal(1, 70, 2 * 16), value -> scale * value);
+            HostTensor out = ops.attentionShares(ops.input(q), ops.input(normal(1, 301, 2 * 16)), 2, groups, 6).toHost();
+            for (int row = 0; row < 2 * 70; row++) {
+                float[] values = out.row(row);
+                double sum = IntStream.range(1, 7).mapToDouble(group -> values[group]).sum();
+                assertEquals(1, sum, 1e-5, "shares at scale " + scale + " in row " + row);
+                assertTrue(values[0] >= 0 && values[0] <= Math.log(301) + 1e-6, "entropy " + values[0]);
+                assertEquals(0, values[6], "a group without keys");
+                if (scale <= 1e-3) {
+                    assertEquals(Math.log(301), values[0], 1e-4, "entropy of an even spread");
+                }
+            }
+        }
     }
 
     private void attention(int queries, int keys, int heads, int kvHeads, int headDim, AttentionMask mask) {
@@ -579,6 +753,11 @@ public abstract class OpsContract {
         refused(() -> ops.rmsNorm(x, norm, 1e-6), "[2, 3, 8]", "[3]");
         refused(() -> ops.attention(x, wide, wide, 2, 1, AttentionMask.NONE), "[2, 3, 8]", "[2, 3, 9]");
         refused(() -> ops.attention(x, x, wide, 2, 2, AttentionMask.NONE), "[2, 3, 8]", "[2, 3, 9]");
+        refused(() -> ops.attentionShares(x, wide, 2, new int[3], 1), "[2, 3, 8]", "[2, 3, 9]");
+        refused(() -> ops.attentionShares(x, x, 3, new int[3], 1), "[2, 3, 8]", "3 heads");
+        refused(() -> ops.attentionShares(x, x, 2, new int[2], 1), "[2, 3, 8]", "2 keys");
+        refused(() -> ops.attentionShares(x, x, 2, new int[] {0, 1, 2}, 2), "[2, 6, 3]", "group 2");
+        refused(() -> ops.attentionShares(x, x, 2, new int[3], wide), "[2, 6, 9]", "[2, 3, 9]");
         refused(() -> ops.swiglu(x, wide), "[2, 3, 8]", "[2, 3, 9]");
         refused(() -> ops.gatedResidual(x, vector, x, ops.alloc(x.shape())), "[2, 3, 8]", "[2, 9]");
         refused(() -> ops.copy(x, wide), "[2, 3, 8]", "[2, 3, 9]");
@@ -586,6 +765,8 @@ public abstract class OpsContract {
         Rope rope = new Rope(ops.input(normal(3, 2)), ops.input(normal(3, 3)), Rope.Pairing.HALVES);
         Tensor head = ops.weight(weight(DType.F32, 4));
         refused(() -> ops.rmsNormRope(x, head, 1e-6, rope), "[3, 2]", "[3, 3]");
+        refused(() -> ops.rotate(x, rope, ops.alloc(x.shape())), "[3, 2]", "[3, 3]");
+        refused(() -> ops.addProjections(x, vector, vector, ops.alloc(x.shape())), "[2, 3, 8]", "[2, 9]");
         refused(() -> ops.silu(x, x), "[2, 3, 8]", "overlaps");
         refused(() -> ops.layerNormAffine(x, norm, norm, 1e-6), "[8]", "[3]");
         Tensor picture = ops.input(normal(1, 4, 4, 6));
@@ -693,6 +874,10 @@ public abstract class OpsContract {
     }
 
     private HostTensor normal(long... dims) {
+        return normal(random, dims);
+    }
+
+    private static HostTensor normal(Random random, long... dims) {
         Shape shape = new Shape(dims);
         float[] values = new float[Math.toIntExact(shape.elements())];
         for (int i = 0; i < values.length; i++) {

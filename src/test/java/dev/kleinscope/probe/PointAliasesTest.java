@@ -25,8 +25,8 @@ class PointAliasesTest {
                 assertEquals(Set.of(point), catalog.select(List.of(alias)), alias);
             }
         }
-        // 22 points in each double block and 6 in each single one, a second name for either's output, and three modules
-        assertEquals(5 * (22 + 1) + 20 * (6 + 1) + 3, aliases.size());
+        // 24 points in each double block and 8 in each single one, a second name for either's output, and three modules
+        assertEquals(5 * (24 + 1) + 20 * (8 + 1) + 3, aliases.size());
     }
 
     @Test

@@ -27,8 +27,8 @@ class PointCatalogTest {
 
     @Test
     void aDoubleBlockAloneStandsForBothStreams() {
-        assertEquals(List.of("transformer_blocks.4.img", "transformer_blocks.4.txt"), names("transformer_blocks.4"));
-        assertEquals(List.of("transformer_blocks.4.img", "transformer_blocks.4.txt"), names("double_blocks.4"));
+        assertEquals(List.of("transformer_blocks.4.txt", "transformer_blocks.4.img"), names("transformer_blocks.4"));
+        assertEquals(List.of("transformer_blocks.4.txt", "transformer_blocks.4.img"), names("double_blocks.4"));
     }
 
     @Test

@@ -18,9 +18,11 @@ import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Tensor;
+import java.util.List;
+import java.util.function.BiFunction;
 
 /**
- * Operations on all cores through the Vector API, in f32.
+ * Operations on all cores through the Vector API, in f32; but products of tokens by BF16 weights in bf16, if asked for.
  *
  * <p>Weights are used where they lie and widened on the way. A result's bits depend on its inputs alone: not on the
  * number of threads, nor on how many rows are computed together; but with oneDNN's products they may depend on both, and on
@@ -56,10 +58,26 @@ public final class CpuOps implements Ops {
      * @throws dev.kleinscope.bindings.onednn.OneDnnLibrary.Unavailable if oneDNN is asked for and cannot be used here
      */
     public CpuOps(int threads, Gemm gemm) {
+        this(threads, gemm, DType.F32);
+    }
+
+    /**
+     * @param threads at least one, the caller included
+     * @param precision what activations [batch, tokens, ..] are rounded to before they are multiplied by BF16 weights: F32, not at all,
+     *     or BF16
+     * @throws dev.kleinscope.bindings.onednn.OneDnnLibrary.Unavailable if oneDNN is asked for and cannot be used here
+     * @throws IllegalArgumentException if {@code precision} is BF16 where {@link #whyNoBf16} tells that it cannot be, or the products
+     *     are not oneDNN's
+     */
+    public CpuOps(int threads, Gemm gemm, DType precision) {
+        this(threads, (workers, frames) -> products(threads, gemm, precision, workers, frames));
+    }
+
+    /** @param products opens what the backend multiplies with, on its threads and in its memory */
+    CpuOps(int threads, BiFunction<Workers, HostFrames, Products> products) {
         workers = new Workers(threads);
-        Products ours = new JavaProducts(workers);
         try {
-            products = gemm == Gemm.ONEDNN ? new OneDnnProducts(ours, threads) : ours;
+            this.products = products.apply(workers, frames);
         } catch (RuntimeException | Error e) {
             workers.close();
             throw e;
@@ -91,11 +109,30 @@ public final class CpuOps implements Ops {
         return weights.bytes();
     }
 
+    private static Products products(int threads, Gemm gemm, DType precision, Workers workers, HostFrames frames) {
+        String whyNot = precision == DType.F32 ? null : precision != DType.BF16 ? "products are in F32 or BF16"
+                : gemm == Gemm.JAVA ? "our own kernel multiplies in f32" : whyNoBf16();
+        if (whyNot != null) {
+            throw new IllegalArgumentException("cpu: no products in " + precision + ": " + whyNot);
+        }
+        Products ours = new JavaProducts(workers);
+        if (gemm == Gemm.JAVA) {
+            return ours;
+        }
+        OneDnnProducts oneDnn = new OneDnnProducts(ours, threads);
+        return precision == DType.F32 ? oneDnn : new Bf16Products(workers, frames, oneDnn, oneDnn::multiply);
+    }
+
+    /** Why products cannot be in bf16 here, in one sentence; null where they can. */
+    public static String whyNoBf16() {
+        return OneDnnProducts.whyNoBf16();
+    }
+
     @Override
     public String describe() {
         return "cpu: " + workers.threads() + (workers.threads() == 1 ? " thread, " : " threads, ") + Lanes.BITS
                 + "-bit vectors, Java " + Runtime.version().feature()
-                + (products.describe().isEmpty() ? "" : ", products by " + products.describe());
+                + (products.describe().isEmpty() ? "" : ", products " + products.describe());
     }
 
     /** Native memory held for activations, in bytes. */
@@ -148,6 +185,13 @@ public final class CpuOps implements Ops {
     }
 
     @Override
+    public void linear(Tensor x, List<Linear> layers, Tensor out) {
+        HostRows.requireF32("linear", x, out);
+        OpShapes.linear(x, layers, out);
+        products.linear(x, layers, out);
+    }
+
+    @Override
     public void layerNorm(Tensor x, double eps, Tensor out) {
         HostRows.requireF32("layerNorm", x, out);
         OpShapes.alike("layerNorm", out, x);
@@ -187,6 +231,20 @@ public final class CpuOps implements Ops {
         rows(out, (row, scratch) -> RowKernels.rmsNormRope(x, weights, eps, rope, out, row, scratch));
     }
 
+    @Override
+    public void rotate(Tensor x, Rope rope, Tensor out) {
+        HostRows.requireF32("rotate", x, out, rope.cos(), rope.sin());
+        OpShapes.rotate(x, rope, out);
+        rows(out, (row, scratch) -> RowKernels.rotate(x, rope, out, row, scratch));
+    }
+
+    @Override
+    public void addProjections(Tensor x, Tensor from, Tensor to, Tensor out) {
+        HostRows.requireF32("addProjections", x, from, to, out);
+        OpShapes.addProjections(x, from, to, out);
+        rows(out, (row, _) -> ProbeKernels.addProjections(x, from, to, out, row));
+    }
+
     /** A query that sees no key gets zeros. Takes as much memory again as k and v for the time it runs. */
     @Override
     public void attention(Tensor q, Tensor k, Tensor v, long heads, long kvHeads, AttentionMask mask, Tensor out) {
@@ -196,6 +254,14 @@ public final class CpuOps implements Ops {
             Tensor packed = frames.alloc(Shape.of(AttentionKernel.packedFloats(k, kvHeads)));
             new AttentionKernel(q, k, v, heads, kvHeads, mask, out, HostRows.segment(packed)).run(workers);
         }
+    }
+
+    /** Takes as much memory as one head of k for the time it runs, and a few rows of scores a thread. */
+    @Override
+    public void attentionShares(Tensor q, Tensor k, long heads, int[] groups, Tensor out) {
+        HostRows.requireF32("attentionShares", q, k, out);
+        OpShapes.attentionShares(q, k, heads, groups, out);
+        new AttentionSharesKernel(q, k, heads, groups, out).run(workers);
     }
 
     @Override

@@ -46,6 +46,16 @@ final class Lanes {
         return bits.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
     }
 
+    /** Rounds to bf16: to nearest, ties to even; a NaN stays one. */
+    static void storeBf16(FloatVector vector, MemorySegment segment, long byteOffset) {
+        IntVector bits = vector.reinterpretAsInts();
+        IntVector upper = bits.lanewise(VectorOperators.LSHR, 16);
+        IntVector rounded = bits.add(0x7fff).add(upper.and(1)).lanewise(VectorOperators.LSHR, 16)
+                .blend(upper.or(0x40), vector.test(VectorOperators.IS_NAN).cast(INTS));
+        ((ShortVector) rounded.convertShape(VectorOperators.I2S, SHORTS, 0)).intoMemorySegment(segment, byteOffset,
+                ByteOrder.LITTLE_ENDIAN);
+    }
+
     /** The elements that {@code mask} names, and zeros. */
     static FloatVector load(MemorySegment segment, long byteOffset, VectorMask<Float> mask) {
         return FloatVector.fromMemorySegment(FLOATS, segment, byteOffset, ByteOrder.LITTLE_ENDIAN, mask);

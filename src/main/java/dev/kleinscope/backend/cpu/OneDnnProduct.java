@@ -17,9 +17,10 @@ final class OneDnnProduct implements AutoCloseable {
     /**
      * All that a program depends on. Strides are elements from row to row.
      *
+     * @param x F32, or BF16 with weights in BF16
      * @param weight F32, BF16 or F16
      */
-    record Key(long rows, long in, long out, long xStride, long weightStride, long outStride, DType weight, boolean biased) {
+    record Key(long rows, long in, long out, long xStride, long weightStride, long outStride, DType x, DType weight, boolean biased) {
     }
 
     private final Arena arena = Arena.ofShared();
@@ -90,17 +91,20 @@ final class OneDnnProduct implements AutoCloseable {
 
     /** Of x, the weights seen as [in, out], the output, and the bias. */
     private static MemorySegment[] layouts(Key key, Arena arena) {
-        int weight = switch (key.weight) {
+        return new MemorySegment[] {
+                layout(key, arena, number(key.x), key.rows, key.in, key.xStride, 1),
+                layout(key, arena, number(key.weight), key.in, key.out, 1, key.weightStride),
+                layout(key, arena, OneDnn.dnnl_f32(), key.rows, key.out, key.outStride, 1),
+                layout(key, arena, OneDnn.dnnl_f32(), 1, key.out, key.out, 1)};
+    }
+
+    private static int number(DType type) {
+        return switch (type) {
             case F32 -> OneDnn.dnnl_f32();
             case BF16 -> OneDnn.dnnl_bf16();
             case F16 -> OneDnn.dnnl_f16();
-            default -> throw new IllegalArgumentException("no oneDNN type for weights in " + key.weight);
+            default -> throw new IllegalArgumentException("no oneDNN type for " + type);
         };
-        return new MemorySegment[] {
-                layout(key, arena, OneDnn.dnnl_f32(), key.rows, key.in, key.xStride, 1),
-                layout(key, arena, weight, key.in, key.out, 1, key.weightStride),
-                layout(key, arena, OneDnn.dnnl_f32(), key.rows, key.out, key.outStride, 1),
-                layout(key, arena, OneDnn.dnnl_f32(), 1, key.out, key.out, 1)};
     }
 
     private static MemorySegment layout(Key key, Arena arena, int type, long rows, long columns, long rowStride, long columnStride) {

@@ -16,8 +16,8 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * Products by oneDNN: f32 activations on weights as they lie, in f32, BF16 or F16, with sums in f32. What it has no implementation for
- * goes to our own kernel.
+ * Products by oneDNN: f32 activations on weights as they lie, in f32, BF16 or F16, with sums in f32; and, where the CPU has them, of
+ * bf16 activations on BF16 weights. What it has no implementation for goes to our own kernel.
  *
  * <p>The programs of the shapes used last are kept, as is memory for scratch and bias, so that a repeated step allocates none.
  */
@@ -66,11 +66,38 @@ final class OneDnnProducts implements Products {
 
     @Override
     public String describe() {
-        return "oneDNN " + OneDnnLibrary.version() + " (" + OneDnnLibrary.isa() + ")";
+        return "by oneDNN " + OneDnnLibrary.version() + " (" + OneDnnLibrary.isa() + ")";
+    }
+
+    /** Why bf16 activations cannot be multiplied here, in one sentence; null where they can. */
+    static String whyNoBf16() {
+        if (!OneDnnLibrary.isAvailable()) {
+            return OneDnnLibrary.whyNot();
+        }
+        if (!OneDnnLibrary.hasBf16Products()) {
+            return "this CPU has no bf16 products: oneDNN finds " + OneDnnLibrary.isa() + ", and they need AVX-512 with bf16, or AMX";
+        }
+        try (OneDnnProducts products = new OneDnnProducts(null, 1)) {
+            long width = 512;
+            return products.program(new OneDnnProduct.Key(width, width, width, width, width, width, DType.BF16, DType.BF16, false)) == null
+                    ? "oneDNN " + OneDnnLibrary.version() + " has no product of bf16 for this CPU (" + OneDnnLibrary.isa() + ")" : null;
+        }
     }
 
     @Override
     public void linear(Tensor x, Linear layer, Tensor out) {
+        if (!multiply(x, layer, out)) {
+            fallback.linear(x, layer, out);
+        }
+    }
+
+    /**
+     * {@code out = x W^T + bias} in f32.
+     *
+     * @param x f32, or bf16 where the weights are
+     * @return false, with nothing done, where oneDNN has no program for it
+     */
+    boolean multiply(Tensor x, Linear layer, Tensor out) {
         if (closed) {
             throw new IllegalStateException("the cpu backend is closed");
         }
@@ -79,21 +106,19 @@ final class OneDnnProducts implements Products {
         }
         long rows = x.rows();
         if (rows == 0 || layer.out() == 0) {
-            return;
+            return true;
         }
         if (!suits(layer.weight())) {
-            fallback.linear(x, layer, out);
-            return;
+            return false;
         }
         // of the calling thread, which need not be the one that called last
         OneDnnLibrary.setThreads(threads);
         RowRuns from = RowRuns.of(x);
         RowRuns to = RowRuns.of(out);
         long run = greatestCommonDivisor(from.length(), to.length());
-        OneDnnProduct program = program(run, from, layer, to);
+        OneDnnProduct program = program(key(run, from, x.dtype(), layer, to));
         if (program == null) {
-            fallback.linear(x, layer, out);
-            return;
+            return false;
         }
         Tensor weight = layer.weight();
         MemorySegment weights = slice(weight, weight.offset(), layer.out(), weight.stride(0));
@@ -106,6 +131,7 @@ final class OneDnnProducts implements Products {
         Reference.reachabilityFence(x);
         Reference.reachabilityFence(layer);
         Reference.reachabilityFence(out);
+        return true;
     }
 
     private static boolean suits(Tensor weight) {
@@ -114,11 +140,14 @@ final class OneDnnProducts implements Products {
                 && (type == DType.F32 || type == DType.BF16 || type == DType.F16);
     }
 
-    private OneDnnProduct program(long run, RowRuns from, Linear layer, RowRuns to) {
+    private static OneDnnProduct.Key key(long run, RowRuns from, DType x, Linear layer, RowRuns to) {
         // of one row alone the distance to the next says nothing
-        OneDnnProduct.Key key = new OneDnnProduct.Key(run, layer.in(), layer.out(), run == 1 ? layer.in() : from.stride(),
-                layer.out() == 1 ? layer.in() : layer.weight().stride(0), run == 1 ? layer.out() : to.stride(), layer.weight().dtype(),
+        return new OneDnnProduct.Key(run, layer.in(), layer.out(), run == 1 ? layer.in() : from.stride(),
+                layer.out() == 1 ? layer.in() : layer.weight().stride(0), run == 1 ? layer.out() : to.stride(), x, layer.weight().dtype(),
                 layer.bias() != null);
+    }
+
+    private OneDnnProduct program(OneDnnProduct.Key key) {
         Optional<OneDnnProduct> known = programs.get(key);
         if (known == null) {
             known = Optional.ofNullable(OneDnnProduct.create(key, engine));

@@ -5,7 +5,7 @@ import dev.kleinscope.tensor.Tensor;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
-/** What observers measure, in f64: parts of it that threads share out. */
+/** What observers measure and interventions project, in f64: parts of it that threads share out. */
 final class ProbeKernels {
 
     /** Neighbouring channels that are summed together. */
@@ -69,5 +69,28 @@ final class ProbeKernels {
         for (int i = 0; i < sums.length; i++) {
             target.setAtIndex(ValueLayout.JAVA_FLOAT, out.rowOffset(row) + from + i, (float) sums[i]);
         }
+    }
+
+    static void addProjections(Tensor x, Tensor from, Tensor to, Tensor out, long row) {
+        float[] values = HostRows.read(x, row);
+        double[] sum = new double[values.length];
+        for (int i = 0; i < sum.length; i++) {
+            sum[i] = values[i];
+        }
+        for (long k = 0; k < from.dim(0); k++) {
+            float[] along = HostRows.read(from, k);
+            double share = 0;
+            for (int i = 0; i < values.length; i++) {
+                share += (double) values[i] * along[i];
+            }
+            float[] added = HostRows.read(to, k);
+            for (int i = 0; i < sum.length; i++) {
+                sum[i] += share * added[i];
+            }
+        }
+        for (int i = 0; i < sum.length; i++) {
+            values[i] = (float) sum[i];
+        }
+        HostRows.write(out, row, values);
     }
 }

@@ -2,6 +2,7 @@ package dev.kleinscope.backend.cpu;
 
 import dev.kleinscope.ops.Linear;
 import dev.kleinscope.tensor.Tensor;
+import java.util.List;
 
 /** Computes the products of linear layers, called by one thread at a time. */
 interface Products extends AutoCloseable {
@@ -14,7 +15,16 @@ interface Products extends AutoCloseable {
      */
     void linear(Tensor x, Linear layer, Tensor out);
 
-    /** What computes them, for people; empty for our own. */
+    /** Layers of the same input; their results side by side in {@code out}. */
+    default void linear(Tensor x, List<Linear> layers, Tensor out) {
+        long from = 0;
+        for (Linear layer : layers) {
+            linear(x, layer, out.slice(-1, from, from + layer.out()));
+            from += layer.out();
+        }
+    }
+
+    /** What computes them, for people, as {@code by oneDNN}; empty for our own. */
     String describe();
 
     @Override

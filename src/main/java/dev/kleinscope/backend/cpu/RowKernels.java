@@ -93,18 +93,30 @@ final class RowKernels {
         Row result = Row.of(out, row);
         float[] values = scratch.floats(ROW_SLOT, in.width);
         normalizeGroups(in, weight, eps, values, scratch);
-        int headDim = weight.length;
+        rotate(values, in.width, weight.length, rope, row % x.dim(1), scratch);
+        MemorySegment.copy(values, 0, result.segment, ValueLayout.JAVA_FLOAT, result.bytes, in.width);
+    }
+
+    static void rotate(Tensor x, Rope rope, Tensor out, long row, Scratch scratch) {
+        Row in = Row.of(x, row);
+        Row result = Row.of(out, row);
+        float[] values = scratch.floats(ROW_SLOT, in.width);
+        MemorySegment.copy(in.segment, ValueLayout.JAVA_FLOAT, in.bytes, values, 0, in.width);
+        rotate(values, in.width, 2 * Math.toIntExact(rope.cos().dim(1)), rope, row % x.dim(1), scratch);
+        MemorySegment.copy(values, 0, result.segment, ValueLayout.JAVA_FLOAT, result.bytes, in.width);
+    }
+
+    private static void rotate(float[] values, int width, int headDim, Rope rope, long token, Scratch scratch) {
         float[] cos = scratch.floats(COS_SLOT, headDim);
         float[] sin = scratch.floats(SIN_SLOT, headDim);
-        angles(rope, row % x.dim(1), headDim, cos, sin);
-        for (int head = 0; head < in.width; head += headDim) {
+        angles(rope, token, headDim, cos, sin);
+        for (int head = 0; head < width; head += headDim) {
             if (rope.pairing() == Rope.Pairing.ADJACENT) {
                 rotateNeighbours(values, head, headDim, cos, sin);
             } else {
                 rotateHalves(values, head, headDim / 2, cos, sin);
             }
         }
-        MemorySegment.copy(values, 0, result.segment, ValueLayout.JAVA_FLOAT, result.bytes, in.width);
     }
 
     /** For neighbours, the angle of each channel, with the sine's sign; for halves, of each pair. */

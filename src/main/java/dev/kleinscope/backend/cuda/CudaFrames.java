@@ -1,6 +1,7 @@
 package dev.kleinscope.backend.cuda;
 
 import dev.kleinscope.ops.Frame;
+import dev.kleinscope.ops.FrameName;
 import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Storage;
@@ -39,7 +40,7 @@ final class CudaFrames implements AutoCloseable {
 
     Frame open() {
         cuda.requireOwner();
-        innermost = new DeviceFrame(innermost, "frame " + ++opened + " of cuda");
+        innermost = new DeviceFrame(innermost, FrameName.of(++opened, "cuda"));
         return innermost;
     }
 

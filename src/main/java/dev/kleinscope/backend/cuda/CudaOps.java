@@ -52,6 +52,8 @@ public final class CudaOps implements Ops {
     private final CudaAttention attention;
     private final RowOperations rows;
     private final Reductions reductions;
+    private final AttentionShares shares;
+    private final Projections projections;
     private final PictureOperations pictures;
     private final LinearLayers linears;
     private final Recordings recordings;
@@ -90,6 +92,8 @@ public final class CudaOps implements Ops {
             closings.push(attention::close);
             rows = new RowOperations(cuda, kernels, rounding);
             reductions = new Reductions(kernels, memory);
+            shares = new AttentionShares(kernels);
+            projections = new Projections(kernels);
             CudnnConvolution convolution = null;
             if (precision == Precision.BF16 && cuda.cudnn()) {
                 convolution = new CudnnConvolution(cuda, memory, kernels);
@@ -193,6 +197,12 @@ public final class CudaOps implements Ops {
     }
 
     @Override
+    public void settle() {
+        cuda.requireOwner();
+        cuda.stream();
+    }
+
+    @Override
     public DType pictureType() {
         return precision == Precision.BF16 ? DType.BF16 : DType.F32;
     }
@@ -207,9 +217,15 @@ public final class CudaOps implements Ops {
         return rounding == Rounding.DIFFUSERS ? BFloat16.round(value) : value;
     }
 
+    /** What is of a token or pixel in the chosen precision, what is of a whole picture in f32. */
+    @Override
+    public DType activationType(Shape shape) {
+        return precision == Precision.BF16 && shape.rank() > 2 ? DType.BF16 : DType.F32;
+    }
+
     @Override
     public Tensor alloc(Shape shape) {
-        return frames.alloc(shape, precision == Precision.BF16 && shape.rank() > 2 ? DType.BF16 : DType.F32);
+        return frames.alloc(shape, activationType(shape));
     }
 
     @Override
@@ -298,12 +314,41 @@ public final class CudaOps implements Ops {
         rows.rmsNormRope(q, k, normQ, normK, eps, rope, qOut, kOut);
     }
 
+    @Override
+    public void rotate(Tensor x, Rope rope, Tensor out) {
+        OpShapes.rotate(x, rope, out);
+        projections.rotate(x, rope, out);
+    }
+
+    @Override
+    public void addProjections(Tensor x, Tensor from, Tensor to, Tensor out) {
+        OpShapes.addProjections(x, from, to, out);
+        projections.add(x, from, to, out);
+    }
+
     /** A query that sees no key gets zeros. */
     @Override
     public void attention(Tensor q, Tensor k, Tensor v, long heads, long kvHeads, AttentionMask mask, Tensor out) {
         requireGoing();
         OpShapes.attention(q, k, v, heads, kvHeads, mask, out);
         attention.attend(q, k, v, heads, kvHeads, mask, out);
+    }
+
+    /** In f32. */
+    @Override
+    public Tensor attentionShares(Tensor q, Tensor k, long heads, int[] groups, int count) {
+        Tensor out = frames.alloc(Shape.of(q.dim(0), heads * q.dim(1), 1 + count), DType.F32);
+        attentionShares(q, k, heads, groups, out);
+        return out;
+    }
+
+    @Override
+    public void attentionShares(Tensor q, Tensor k, long heads, int[] groups, Tensor out) {
+        requireGoing();
+        OpShapes.attentionShares(q, k, heads, groups, out);
+        try (Frame _ = frames.open()) {
+            shares.of(q, k, heads, integers(groups), out);
+        }
     }
 
     @Override

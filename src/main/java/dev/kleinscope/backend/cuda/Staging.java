@@ -63,9 +63,13 @@ final class Staging implements AutoCloseable {
         }
     }
 
-    /** Waits for the device and reads elements as f32. */
+    /** Waits for the device and reads elements as f32. @throws IllegalStateException while operations are recorded: there are no values yet */
     void read(long from, DType dtype, int count, float[] target, int targetOffset) {
         cuda.requireOwner();
+        if (cuda.capturing()) {
+            throw new IllegalStateException("values cannot be read while operations are recorded into a CUDA graph: to look at them, "
+                    + "start with --debug (-Dkleinscope.cuda.graphs=false)");
+        }
         cuda.requireDoing();
         MemorySegment buffer = buffers[next];
         Cuda.driver(CudaDriver.cuEventSynchronize(travelled[next]), "cuEventSynchronize");

@@ -37,6 +37,43 @@ final class ProbeLoops {
         return pairs;
     }
 
+    static void attentionShares(Tensor q, Tensor k, long heads, int[] groups, Tensor out) {
+        int headDim = Math.toIntExact(q.dim(2) / heads);
+        for (long batch = 0; batch < q.dim(0); batch++) {
+            float[][] keys = new float[groups.length][];
+            for (int key = 0; key < keys.length; key++) {
+                keys[key] = HostRows.read(k, batch * keys.length + key);
+            }
+            for (long query = 0; query < q.dim(1); query++) {
+                float[] row = HostRows.read(q, batch * q.dim(1) + query);
+                for (int head = 0; head < heads; head++) {
+                    double[] shares = shares(row, keys, head * headDim, headDim, groups, Math.toIntExact(out.dim(2)));
+                    HostRows.write(out, (batch * heads + head) * q.dim(1) + query, ReferenceOps.rounded(shares));
+                }
+            }
+        }
+    }
+
+    private static double[] shares(float[] query, float[][] keys, int from, int headDim, int[] groups, int columns) {
+        double[] scores = new double[keys.length];
+        double largest = Double.NEGATIVE_INFINITY;
+        for (int key = 0; key < keys.length; key++) {
+            scores[key] = ReferenceOps.dot(query, from, keys[key], from, headDim) / Math.sqrt(headDim);
+            largest = Math.max(largest, scores[key]);
+        }
+        double sum = 0;
+        for (double score : scores) {
+            sum += Math.exp(score - largest);
+        }
+        double[] shares = new double[columns];
+        for (int key = 0; key < keys.length; key++) {
+            double share = Math.exp(scores[key] - largest) / sum;
+            shares[0] += share * (Math.log(sum) - (scores[key] - largest));
+            shares[1 + groups[key]] += share;
+        }
+        return shares;
+    }
+
     static void channelEnergies(Tensor x, int[] bounds, Tensor out) {
         int ranges = bounds.length / 2;
         for (long batch = 0; batch < x.dim(0); batch++) {

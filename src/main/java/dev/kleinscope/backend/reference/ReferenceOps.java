@@ -125,24 +125,65 @@ public final class ReferenceOps implements Ops {
         HostRows.requireF32("rmsNormRope", x, out, rope.cos(), rope.sin());
         OpShapes.rmsNormRope(x, weight, rope, out);
         float[] weights = HostRows.read(weight, 0);
-        int half = weights.length / 2;
-        boolean adjacent = rope.pairing() == Rope.Pairing.ADJACENT;
         for (long row = 0; row < x.rows(); row++) {
             double[] values = rmsNormalized(HostRows.read(x, row), weights, eps);
-            float[] cos = HostRows.read(rope.cos(), row % x.dim(1));
-            float[] sin = HostRows.read(rope.sin(), row % x.dim(1));
-            for (int head = 0; head < values.length; head += weights.length) {
-                for (int pair = 0; pair < half; pair++) {
-                    int first = head + (adjacent ? 2 * pair : pair);
-                    int second = adjacent ? first + 1 : first + half;
-                    double a = values[first];
-                    double b = values[second];
-                    values[first] = a * cos[pair] - b * sin[pair];
-                    values[second] = b * cos[pair] + a * sin[pair];
-                }
-            }
+            rotate(values, rope, row % x.dim(1));
             HostRows.write(out, row, rounded(values));
         }
+    }
+
+    @Override
+    public void rotate(Tensor x, Rope rope, Tensor out) {
+        HostRows.requireF32("rotate", x, out, rope.cos(), rope.sin());
+        OpShapes.rotate(x, rope, out);
+        for (long row = 0; row < x.rows(); row++) {
+            double[] values = widened(HostRows.read(x, row));
+            rotate(values, rope, row % x.dim(1));
+            HostRows.write(out, row, rounded(values));
+        }
+    }
+
+    private static void rotate(double[] values, Rope rope, long token) {
+        float[] cos = HostRows.read(rope.cos(), token);
+        float[] sin = HostRows.read(rope.sin(), token);
+        int half = cos.length;
+        boolean adjacent = rope.pairing() == Rope.Pairing.ADJACENT;
+        for (int head = 0; head < values.length; head += 2 * half) {
+            for (int pair = 0; pair < half; pair++) {
+                int first = head + (adjacent ? 2 * pair : pair);
+                int second = adjacent ? first + 1 : first + half;
+                double a = values[first];
+                double b = values[second];
+                values[first] = a * cos[pair] - b * sin[pair];
+                values[second] = b * cos[pair] + a * sin[pair];
+            }
+        }
+    }
+
+    @Override
+    public void addProjections(Tensor x, Tensor from, Tensor to, Tensor out) {
+        HostRows.requireF32("addProjections", x, from, to, out);
+        OpShapes.addProjections(x, from, to, out);
+        for (long row = 0; row < x.rows(); row++) {
+            float[] values = HostRows.read(x, row);
+            double[] sum = widened(values);
+            for (long k = 0; k < from.dim(0); k++) {
+                double share = dot(values, 0, HostRows.read(from, k), 0, values.length);
+                float[] added = HostRows.read(to, k);
+                for (int i = 0; i < sum.length; i++) {
+                    sum[i] += share * added[i];
+                }
+            }
+            HostRows.write(out, row, rounded(sum));
+        }
+    }
+
+    private static double[] widened(float[] row) {
+        double[] values = new double[row.length];
+        for (int i = 0; i < row.length; i++) {
+            values[i] = row[i];
+        }
+        return values;
     }
 
     /** A query that sees no key gets zeros. */
@@ -188,6 +229,13 @@ public final class ReferenceOps implements Ops {
                 result[from + channel] += probability[i] / sum * value[i][kvFrom + channel];
             }
         }
+    }
+
+    @Override
+    public void attentionShares(Tensor q, Tensor k, long heads, int[] groups, Tensor out) {
+        HostRows.requireF32("attentionShares", q, k, out);
+        OpShapes.attentionShares(q, k, heads, groups, out);
+        ProbeLoops.attentionShares(q, k, heads, groups, out);
     }
 
     @Override

@@ -87,6 +87,14 @@ public final class OneDnnLibrary {
         return names.getOrDefault(isa, "instruction set " + Integer.toHexString(isa));
     }
 
+    /** Whether it finds instructions here that multiply and add pairs of bf16. @throws Unavailable if it cannot be used */
+    public static boolean hasBf16Products() {
+        opened();
+        // an instruction set's number holds the bits of those that it includes
+        int needed = OneDnn.dnnl_cpu_isa_avx512_core_bf16();
+        return (OneDnn.dnnl_get_effective_cpu_isa() & needed) == needed;
+    }
+
     /**
      * Sets how many threads share what the calling thread asks for from now on.
      *

@@ -96,22 +96,35 @@ public final class Dit {
         check(latents, promptEmbeds, timestep, guidance, txtIds, imgIds);
         Set<String> watched = probes == Probes.NONE ? Set.of()
                 : points.points().stream().map(Point::name).filter(probes::wants).collect(Collectors.toSet());
+        Set<String> changed = watched.stream().filter(probes::changes).collect(Collectors.toSet());
         try (Frame frame = ops.frame()) {
-            probes.side("pos_embed.cos", () -> ops.input(PositionIds.concat(List.of(txtIds, imgIds)).table(config, true, 2)));
-            probes.side("pos_embed.sin", () -> ops.input(PositionIds.concat(List.of(txtIds, imgIds)).table(config, false, 2)));
-            List<Tensor> inputs = new ArrayList<>(List.of(latents, promptEmbeds, rope.cos(), rope.sin(),
-                    timestepEmbedding.sinusoid(ops, timestep)));
+            PositionIds ids = PositionIds.concat(List.of(txtIds, imgIds));
+            Tensor cos = angles(ops, ids, true, rope.cos(), probes);
+            Tensor sin = angles(ops, ids, false, rope.sin(), probes);
+            List<Tensor> inputs = new ArrayList<>(List.of(latents, promptEmbeds, cos, sin, timestepEmbedding.sinusoid(ops, timestep)));
             if (guidanceEmbedding != null) {
                 inputs.add(guidanceEmbedding.sinusoid(ops, guidance));
             }
-            return frame.escape(ops.repeat(List.of(this, watched), inputs, new Watching(probes),
+            return frame.escape(ops.repeat(List.of(this, watched, changed), inputs, new Watching(probes, () -> {
+                angles(ops, ids, true, rope.cos(), probes);
+                angles(ops, ids, false, rope.sin(), probes);
+            }),
                     (in, watcher) -> velocity(ops, in.get(0), in.get(1), new Rope(in.get(2), in.get(3), rope.pairing()), in.get(4),
-                            guidanceEmbedding == null ? null : in.get(5), Probes.to(watched, watcher::saw))));
+                            guidanceEmbedding == null ? null : in.get(5), Probes.to(watched, changed, (point, tensor) -> {
+                                if (changed.contains(point)) {
+                                    ops.settle();
+                                }
+                                watcher.saw(point, tensor);
+                            }))));
         }
     }
 
-    /** Probes as the operations know them. */
-    private record Watching(Probes probes) implements Repeated.Watcher {
+    /**
+     * Probes as the operations know them.
+     *
+     * @param before shows again what was seen ahead of the operations
+     */
+    private record Watching(Probes probes, Runnable before) implements Repeated.Watcher {
 
         @Override
         public void saw(String point, Tensor tensor) {
@@ -126,7 +139,18 @@ public final class Dit {
         @Override
         public void again() {
             probes.again();
+            before.run();
         }
+    }
+
+    /** The rotary table itself, or a changed one: {@code pos_embed} shows each angle twice, once for each channel of its pair. */
+    private Tensor angles(Ops ops, PositionIds ids, boolean cosine, Tensor table, Probes probes) {
+        String point = cosine ? "pos_embed.cos" : "pos_embed.sin";
+        if (!probes.wants(point)) {
+            return table;
+        }
+        Tensor shown = probes.at(point, ops.input(ids.table(config, cosine, 2)));
+        return probes.changes(point) ? ops.input(PositionIds.everyOther(shown.toHost())) : table;
     }
 
     /** @return velocity [batch, imgTokens, outChannels], in the caller's frame */
@@ -138,12 +162,13 @@ public final class Dit {
             Tensor time = timestepEmbedding.forward(ops, timeSinusoid);
             Tensor temb = probes.at("time_guidance_embed", guidanceSinusoid == null ? time
                     : ops.addScaled(time, guidanceEmbedding.forward(ops, guidanceSinusoid), 1));
-            Tensor tembSilu = ops.silu(temb);
+            Tensor tembSilu = ops.silu(temb).named("time_guidance_embed silu");
             Tensor modImg = probes.at("double_stream_modulation_img", ops.linear(tembSilu, doubleModulationImg));
             Tensor modTxt = probes.at("double_stream_modulation_txt", ops.linear(tembSilu, doubleModulationTxt));
             Tensor modSingle = probes.at("single_stream_modulation", ops.linear(tembSilu, singleModulation));
 
-            Streams x = Streams.of(ops.alloc(Shape.of(latents.dim(0), txtTokens + latents.dim(1), hidden)), txtTokens);
+            Shape joint = Shape.of(latents.dim(0), txtTokens + latents.dim(1), hidden);
+            Streams x = Streams.of(ops.alloc(joint).named("embedded"), txtTokens);
             ops.linear(latents, imgIn, x.img());
             probes.at("x_embedder", x.img());
             ops.linear(promptEmbeds, txtIn, x.txt());
@@ -161,10 +186,11 @@ public final class Dit {
                 x = next;
             }
 
-            Tensor scaleShift = ops.linear(tembSilu, normOut);
+            Tensor scaleShift = ops.linear(tembSilu, normOut).named("norm_out scale, shift");
             Tensor h = probes.at("norm_out", ops.layerNormModulate(x.img(), scaleShift.slice(1, 0, hidden),
                     scaleShift.slice(1, hidden, 2 * hidden), config.eps()));
-            return frame.escape(probes.at("proj_out", ops.linear(h, projOut)));
+            Tensor velocity = probes.at("proj_out", ops.linear(h, projOut));
+            return frame.escape(velocity);
         }
     }
 

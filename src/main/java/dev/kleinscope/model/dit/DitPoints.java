@@ -6,7 +6,10 @@ import dev.kleinscope.probe.Point.Rows;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Names of everything a transformer's forward reports, as diffusers' module paths. */
+/**
+ * Names of everything a transformer's forward reports: diffusers' module paths where a module returns it, else names of ours beside
+ * them ({@code .img}, {@code .txt}, {@code .attn.img}, {@code .attn.txt}, {@code .attn.q}, {@code .attn.k}).
+ */
 public final class DitPoints {
 
     private DitPoints() {
@@ -38,6 +41,16 @@ public final class DitPoints {
         }
     }
 
+    /** Of a block of either kind: the queries as its attention reads them, normed and rotated, which no module of diffusers returns. */
+    static String q(String block) {
+        return block + ".attn.q";
+    }
+
+    /** Keys likewise. */
+    static String k(String block) {
+        return block + ".attn.k";
+    }
+
     static String doubleBlock(int index) {
         return "transformer_blocks." + index;
     }
@@ -46,7 +59,7 @@ public final class DitPoints {
         return "single_transformer_blocks." + index;
     }
 
-    /** Every point in the order of the paper. */
+    /** Every point in the order of computation: the text stream leaves a double block first. */
     public static List<Point> all(DitConfig config) {
         List<Point> points = new ArrayList<>();
         long hidden = config.hidden();
@@ -60,13 +73,20 @@ public final class DitPoints {
         points.add(tokens("x_embedder", Role.EMBEDDER, Rows.IMG, hidden + "]"));
         points.add(tokens("context_embedder", Role.EMBEDDER, Rows.TXT, hidden + "]"));
         for (int i = 0; i < config.doubleBlocks(); i++) {
-            for (Side side : List.of(Side.img(doubleBlock(i)), Side.txt(doubleBlock(i)))) {
+            Side img = Side.img(doubleBlock(i));
+            Side txt = Side.txt(doubleBlock(i));
+            for (Side side : List.of(img, txt)) {
                 Rows rows = side.rows();
                 for (String inner : List.of(side.norm1(), side.toQ(), side.toK(), side.toV())) {
                     points.add(tokens(inner, Role.INNER, rows, hidden + "]"));
                 }
                 points.add(tokens(side.normQ(), Role.INNER, rows, perHead));
                 points.add(tokens(side.normK(), Role.INNER, rows, perHead));
+            }
+            points.add(tokens(q(doubleBlock(i)), Role.ATTENTION_INPUT, Rows.JOINT, hidden + "]"));
+            points.add(tokens(k(doubleBlock(i)), Role.ATTENTION_INPUT, Rows.JOINT, hidden + "]"));
+            for (Side side : List.of(txt, img)) {
+                Rows rows = side.rows();
                 points.add(tokens(side.attn(), Role.BRANCH, rows, hidden + "]"));
                 points.add(tokens(side.norm2(), Role.INNER, rows, hidden + "]"));
                 points.add(tokens(side.linearIn(), Role.INNER, rows, 2 * config.mlpHidden() + "]"));
@@ -80,6 +100,8 @@ public final class DitPoints {
             points.add(tokens(single.toQkvMlp(), Role.INNER, Rows.JOINT, 3 * hidden + 2 * config.mlpHidden() + "]"));
             points.add(tokens(single.normQ(), Role.INNER, Rows.JOINT, perHead));
             points.add(tokens(single.normK(), Role.INNER, Rows.JOINT, perHead));
+            points.add(tokens(q(singleBlock(i)), Role.ATTENTION_INPUT, Rows.JOINT, hidden + "]"));
+            points.add(tokens(k(singleBlock(i)), Role.ATTENTION_INPUT, Rows.JOINT, hidden + "]"));
             points.add(tokens(single.attn(), Role.BRANCH, Rows.JOINT, hidden + "]"));
             points.add(tokens(single.out(), Role.BLOCK, Rows.JOINT, hidden + "]"));
         }

@@ -17,16 +17,22 @@ import java.util.stream.Stream;
  */
 final class DoubleBlock {
 
+    private final String name;
     private final Side img;
     private final Side txt;
+    private final String qPoint;
+    private final String kPoint;
     private final long heads;
     private final long hidden;
 
     DoubleBlock(WeightReader weights, Ops ops, String name, DitConfig config) {
+        this.name = name;
         heads = config.heads();
         hidden = config.hidden();
         img = new Side(weights, ops, DitPoints.Side.img(name), config);
         txt = new Side(weights, ops, DitPoints.Side.txt(name), config);
+        qPoint = DitPoints.q(name);
+        kPoint = DitPoints.k(name);
     }
 
     /** @return the streams after this block, in the caller's frame */
@@ -34,19 +40,21 @@ final class DoubleBlock {
         long txtTokens = x.txt().dim(1);
         long tokens = x.joint().dim(1);
         try (Frame frame = ops.frame()) {
-            Streams q = Streams.of(ops.alloc(x.joint().shape()), txtTokens);
-            Streams k = Streams.of(ops.alloc(x.joint().shape()), txtTokens);
-            Streams qkv = Streams.of(ops.alloc(x.joint().shape().withLast(3 * hidden)), txtTokens);
-            img.project(ops, x.img(), modImg, rope.tokens(txtTokens, tokens), qkv.img(), q.img(), k.img(), probes);
-            txt.project(ops, x.txt(), modTxt, rope.tokens(0, txtTokens), qkv.txt(), q.txt(), k.txt(), probes);
-            Tensor v = qkv.joint().slice(2, 2 * hidden, 3 * hidden);
+            Tensor qNormed = ops.alloc(x.joint().shape()).named(qPoint);
+            Tensor kNormed = ops.alloc(x.joint().shape()).named(kPoint);
+            Tensor qkv = ops.alloc(x.joint().shape().withLast(3 * hidden)).named(name + " qkv");
+            img.project(ops, x.img(), modImg, rope.tokens(txtTokens, tokens), x.img(qkv), x.img(qNormed), x.img(kNormed), probes);
+            txt.project(ops, x.txt(), modTxt, rope.tokens(0, txtTokens), x.txt(qkv), x.txt(qNormed), x.txt(kNormed), probes);
+            Tensor q = probes.at(qPoint, qNormed);
+            Tensor k = probes.at(kPoint, kNormed);
+            Tensor v = qkv.slice(2, 2 * hidden, 3 * hidden).named(name + " v");
 
-            Streams attn = Streams.of(ops.attention(q.joint(), k.joint(), v, heads, heads, AttentionMask.NONE), txtTokens);
+            Tensor attn = ops.attention(q, k, v, heads, heads, AttentionMask.NONE).named(name + " attn");
 
-            Streams out = Streams.of(ops.alloc(x.joint().shape()), txtTokens);
-            Tensor txtOut = txt.residuals(ops, x.txt(), attn.txt(), modTxt, out.txt(), probes);
-            Tensor imgOut = img.residuals(ops, x.img(), attn.img(), modImg, out.img(), probes);
-            return new Streams(frame.escape(out.joint()), txtOut, imgOut);
+            Tensor out = ops.alloc(x.joint().shape()).named(name);
+            Tensor txtOut = txt.residuals(ops, x.txt(), x.txt(attn), modTxt, x.txt(out), probes);
+            Tensor imgOut = img.residuals(ops, x.img(), x.img(attn), modImg, x.img(out), probes);
+            return new Streams(frame.escape(out), txtOut, imgOut);
         }
     }
 
@@ -59,8 +67,6 @@ final class DoubleBlock {
         private final Linear toOut;
         private final Linear linearIn;
         private final Linear linearOut;
-        private final long heads;
-        private final long headDim;
         private final long hidden;
         private final long mlpHidden;
         private final double eps;
@@ -70,8 +76,7 @@ final class DoubleBlock {
             points = names;
             hidden = config.hidden();
             mlpHidden = config.mlpHidden();
-            heads = config.heads();
-            headDim = config.headDim();
+            long headDim = config.headDim();
             eps = config.eps();
             toQkv = ops.weights(Stream.of(names.toQ(), names.toK(), names.toV())
                     .map(name -> weights.take(name + ".weight", hidden, hidden)).toList()).stream().map(Linear::new).toList();
@@ -89,15 +94,14 @@ final class DoubleBlock {
         /** Normalise, project to q, k and v side by side, normalise the heads of q and k, rotate; into this stream's rows. */
         void project(Ops ops, Tensor x, Tensor mod, Rope rope, Tensor qkv, Tensor qOut, Tensor kOut, Probes probes) {
             Modulation attnMod = Modulation.of(mod, 0, hidden);
-            probes.side(points.norm1(), () -> ops.layerNorm(x, eps));
-            Tensor h = ops.layerNormModulate(x, attnMod.scale(), attnMod.shift(), eps);
+            Tensor h = Unfused.modulated(ops, x, attnMod, eps, points.norm1(), probes).named(points.norm1() + " modulated");
             ops.linear(h, toQkv, qkv);
             Tensor q = probes.at(points.toQ(), qkv.slice(2, 0, hidden));
             Tensor k = probes.at(points.toK(), qkv.slice(2, hidden, 2 * hidden));
             probes.at(points.toV(), qkv.slice(2, 2 * hidden, 3 * hidden));
-            probes.side(points.normQ(), () -> perHead(ops.rmsNorm(q, normQ, eps)));
-            probes.side(points.normK(), () -> perHead(ops.rmsNorm(k, normK, eps)));
             ops.rmsNormRope(q, k, normQ, normK, eps, rope, qOut, kOut);
+            Unfused.normedHeads(ops, q, normQ, eps, rope, qOut, points.normQ(), probes);
+            Unfused.normedHeads(ops, k, normK, eps, rope, kOut, points.normK(), probes);
         }
 
         /** Add the attention's and the MLP's result to the stream. */
@@ -105,19 +109,14 @@ final class DoubleBlock {
             Modulation attnMod = Modulation.of(mod, 0, hidden);
             Modulation mlpMod = Modulation.of(mod, 1, hidden);
             Tensor attnOut = probes.at(points.attn(), ops.linear(attn, toOut));
-            Tensor mid = ops.alloc(x.shape());
+            Tensor mid = ops.alloc(x.shape()).named(points.out() + " after attention");
             ops.gatedResidual(x, attnMod.gate(), attnOut, mid);
-            probes.side(points.norm2(), () -> ops.layerNorm(mid, eps));
-            Tensor h = ops.layerNormModulate(mid, mlpMod.scale(), mlpMod.shift(), eps);
+            Tensor h = Unfused.modulated(ops, mid, mlpMod, eps, points.norm2(), probes).named(points.norm2() + " modulated");
             Tensor ab = probes.at(points.linearIn(), ops.linear(h, linearIn));
-            Tensor mlp = ops.swiglu(ab.slice(2, 0, mlpHidden), ab.slice(2, mlpHidden, 2 * mlpHidden));
+            Tensor mlp = ops.swiglu(ab.slice(2, 0, mlpHidden), ab.slice(2, mlpHidden, 2 * mlpHidden)).named(points.ff() + " swiglu");
             Tensor mlpOut = probes.at(points.ff(), ops.linear(mlp, linearOut));
             ops.gatedResidual(mid, mlpMod.gate(), mlpOut, out);
             return probes.at(points.out(), out);
-        }
-
-        private Tensor perHead(Tensor x) {
-            return x.reshape(x.dim(0), x.dim(1), heads, headDim);
         }
     }
 }

@@ -82,4 +82,17 @@ public record PositionIds(int[] ids) {
         }
         return HostTensor.of(cosine ? "pos_embed.cos" : "pos_embed.sin", values, tokens(), config.headDim() / 2 * times);
     }
+
+    /** @throws IllegalArgumentException unless the two channels of each pair are alike */
+    static HostTensor everyOther(HostTensor table) {
+        float[] halves = new float[table.values().length / 2];
+        for (int i = 0; i < halves.length; i++) {
+            halves[i] = table.values()[2 * i];
+            if (halves[i] != table.values()[2 * i + 1]) {
+                throw new IllegalArgumentException(table.name() + ": channels 2i and 2i + 1 hold one angle and must be changed alike, found "
+                        + halves[i] + " and " + table.values()[2 * i + 1] + " at " + 2 * i);
+            }
+        }
+        return HostTensor.of(table.name(), halves, table.shape().dim(0), table.shape().dim(1) / 2);
+    }
 }

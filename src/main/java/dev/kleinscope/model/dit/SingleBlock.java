@@ -21,6 +21,8 @@ final class SingleBlock {
     private final Tensor normK;
     private final DitConfig config;
     private final DitPoints.Single points;
+    private final String qPoint;
+    private final String kPoint;
 
     SingleBlock(WeightReader weights, Ops ops, String name, DitConfig config) {
         this.config = config;
@@ -32,6 +34,8 @@ final class SingleBlock {
         normQ = ops.weight(weights.take(name + ".attn.norm_q.weight", config.headDim()));
         normK = ops.weight(weights.take(name + ".attn.norm_k.weight", config.headDim()));
         points = DitPoints.Single.of(name);
+        qPoint = DitPoints.q(name);
+        kPoint = DitPoints.k(name);
     }
 
     /** @return the streams after this block, in the caller's frame */
@@ -41,35 +45,32 @@ final class SingleBlock {
         double eps = config.eps();
         Tensor joint = x.joint();
         try (Frame frame = ops.frame()) {
-            probes.side(points.norm(), () -> ops.layerNorm(joint, eps));
-            Tensor h = ops.layerNormModulate(joint, mod.scale(), mod.shift(), eps);
+            Tensor h = Unfused.modulated(ops, joint, mod, eps, points.norm(), probes).named(points.norm() + " modulated");
 
             Tensor qkvMlp = probes.at(points.toQkvMlp(), ops.linear(h, toQkvMlp));
-            Tensor qRaw = qkvMlp.slice(2, 0, hidden);
-            Tensor kRaw = qkvMlp.slice(2, hidden, 2 * hidden);
-            Tensor v = qkvMlp.slice(2, 2 * hidden, 3 * hidden);
-            Tensor a = qkvMlp.slice(2, 3 * hidden, 3 * hidden + mlpHidden);
-            Tensor b = qkvMlp.slice(2, 3 * hidden + mlpHidden, 3 * hidden + 2 * mlpHidden);
-            probes.side(points.normQ(), () -> normed(ops, qRaw, normQ));
-            probes.side(points.normK(), () -> normed(ops, kRaw, normK));
-            Tensor q = ops.alloc(joint.shape());
-            Tensor k = ops.alloc(joint.shape());
-            ops.rmsNormRope(qRaw, kRaw, normQ, normK, eps, rope, q, k);
+            Tensor qRaw = qkvMlp.slice(2, 0, hidden).named(points.out() + " q before norm");
+            Tensor kRaw = qkvMlp.slice(2, hidden, 2 * hidden).named(points.out() + " k before norm");
+            Tensor v = qkvMlp.slice(2, 2 * hidden, 3 * hidden).named(points.out() + " v");
+            Tensor a = qkvMlp.slice(2, 3 * hidden, 3 * hidden + mlpHidden).named(points.out() + " a");
+            Tensor b = qkvMlp.slice(2, 3 * hidden + mlpHidden, 3 * hidden + 2 * mlpHidden).named(points.out() + " b");
+            Tensor qNormed = ops.alloc(joint.shape()).named(qPoint);
+            Tensor kNormed = ops.alloc(joint.shape()).named(kPoint);
+            ops.rmsNormRope(qRaw, kRaw, normQ, normK, eps, rope, qNormed, kNormed);
+            Unfused.normedHeads(ops, qRaw, normQ, eps, rope, qNormed, points.normQ(), probes);
+            Unfused.normedHeads(ops, kRaw, normK, eps, rope, kNormed, points.normK(), probes);
+            Tensor q = probes.at(qPoint, qNormed);
+            Tensor k = probes.at(kPoint, kNormed);
 
-            Tensor attnMlp = ops.alloc(joint.shape().withLast(hidden + mlpHidden));
-            ops.attention(q, k, v, config.heads(), config.heads(), AttentionMask.NONE, attnMlp.slice(2, 0, hidden));
-            ops.swiglu(a, b, attnMlp.slice(2, hidden, hidden + mlpHidden));
+            Tensor attnMlp = ops.alloc(joint.shape().withLast(hidden + mlpHidden)).named(points.out() + " attn, mlp");
+            Tensor attn = attnMlp.slice(2, 0, hidden).named(points.out() + " attn");
+            Tensor mlp = attnMlp.slice(2, hidden, hidden + mlpHidden).named(points.out() + " mlp");
+            ops.attention(q, k, v, config.heads(), config.heads(), AttentionMask.NONE, attn);
+            ops.swiglu(a, b, mlp);
             Tensor blockOut = probes.at(points.attn(), ops.linear(attnMlp, toOut));
 
-            Tensor out = ops.alloc(joint.shape());
+            Tensor out = ops.alloc(joint.shape()).named(points.out());
             ops.gatedResidual(joint, mod.gate(), blockOut, out);
             return Streams.of(probes.at(points.out(), frame.escape(out)), x.txt().dim(1));
         }
-    }
-
-    private Tensor normed(Ops ops, Tensor x, Tensor weight) {
-        Tensor out = ops.alloc(x.shape());
-        ops.rmsNorm(x, weight, config.eps(), out);
-        return out.reshape(x.dim(0), x.dim(1), config.heads(), config.headDim());
     }
 }

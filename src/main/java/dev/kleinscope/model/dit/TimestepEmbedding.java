@@ -30,7 +30,9 @@ final class TimestepEmbedding {
 
     /** @return [batch, hidden] */
     Tensor forward(Ops ops, Tensor sinusoid) {
-        return ops.linear(ops.silu(ops.linear(sinusoid, linear1)), linear2);
+        Tensor h = ops.linear(sinusoid, linear1).named(linear1.weight().name() + " product");
+        Tensor hSilu = ops.silu(h).named(linear1.weight().name() + " product, silu");
+        return ops.linear(hSilu, linear2).named(linear2.weight().name() + " product");
     }
 
     /**

@@ -12,6 +12,7 @@ import java.util.List;
 /** One layer of Qwen3: grouped-query attention and SwiGLU, each after an RMSNorm. Source: transformers {@code Qwen3DecoderLayer}. */
 final class Qwen3Layer {
 
+    private final String name;
     private final Qwen3Config config;
     private final Tensor inputNorm;
     private final List<Linear> qkvProj;
@@ -25,6 +26,7 @@ final class Qwen3Layer {
     private final Linear downProj;
 
     Qwen3Layer(WeightReader weights, Ops ops, String name, Qwen3Config config) {
+        this.name = name;
         this.config = config;
         long hidden = config.hidden();
         qDim = config.heads() * config.headDim();
@@ -46,19 +48,22 @@ final class Qwen3Layer {
     Tensor forward(Ops ops, Tensor x, Rope rope, AttentionMask mask) {
         double eps = config.eps();
         try (Frame frame = ops.frame()) {
-            Tensor h = ops.rmsNorm(x, inputNorm, eps);
-            Tensor qkv = ops.linear(h, qkvProj);
-            Tensor q = ops.alloc(x.shape().withLast(qDim));
-            Tensor k = ops.alloc(x.shape().withLast(kvDim));
+            Tensor h = ops.rmsNorm(x, inputNorm, eps).named(name + ".input_layernorm");
+            Tensor qkv = ops.linear(h, qkvProj).named(name + " qkv");
+            Tensor q = ops.alloc(x.shape().withLast(qDim)).named(name + " q");
+            Tensor k = ops.alloc(x.shape().withLast(kvDim)).named(name + " k");
             ops.rmsNormRope(qkv.slice(2, 0, qDim), qkv.slice(2, qDim, qDim + kvDim), qNorm, kNorm, eps, rope, q, k);
-            Tensor v = qkv.slice(2, qDim + kvDim, qDim + 2 * kvDim);
-            Tensor attn = ops.attention(q, k, v, config.heads(), config.kvHeads(), mask);
-            Tensor mid = ops.addScaled(x, ops.linear(attn, oProj), 1);
-            Tensor h2 = ops.rmsNorm(mid, postNorm, eps);
-            Tensor gateUp = ops.linear(h2, gateUpProj);
+            Tensor v = qkv.slice(2, qDim + kvDim, qDim + 2 * kvDim).named(name + " v");
+            Tensor attn = ops.attention(q, k, v, config.heads(), config.kvHeads(), mask).named(name + " attn");
+            Tensor attnOut = ops.linear(attn, oProj).named(name + ".self_attn");
+            Tensor mid = ops.addScaled(x, attnOut, 1).named(name + " after attention");
+            Tensor h2 = ops.rmsNorm(mid, postNorm, eps).named(name + ".post_attention_layernorm");
+            Tensor gateUp = ops.linear(h2, gateUpProj).named(name + " gate, up");
             Tensor mlp = ops.swiglu(gateUp.slice(2, 0, config.mlpHidden()),
-                    gateUp.slice(2, config.mlpHidden(), 2 * config.mlpHidden()));
-            return frame.escape(ops.addScaled(mid, ops.linear(mlp, downProj), 1));
+                    gateUp.slice(2, config.mlpHidden(), 2 * config.mlpHidden())).named(name + " swiglu");
+            Tensor mlpOut = ops.linear(mlp, downProj).named(name + ".mlp");
+            Tensor out = ops.addScaled(mid, mlpOut, 1).named(name);
+            return frame.escape(out);
         }
     }
 

@@ -98,13 +98,13 @@ public final class TextEncoder {
             Tensor out = ops.alloc(Shape.of(ids.length, tokens, promptDim()));
             Rope rope = rope(ops, tokens);
             Tensor x = ops.embedding(embedTokens, flatten(ids), Shape.of(ids.length, tokens, hidden));
-            probes.at("hidden_states.0", x);
+            x = probes.at("hidden_states.0", x);
             for (int i = 1; i <= layers.size(); i++) {
                 Tensor next = layers.get(i - 1).forward(ops, x, rope, mask);
                 frame.release(x);
                 x = next;
                 Tensor state = i == config.layers() ? ops.rmsNorm(x, finalNorm, config.eps()) : x;
-                probes.at("hidden_states." + i, state);
+                state = probes.at("hidden_states." + i, state);
                 int slot = STATES.indexOf(i);
                 if (slot >= 0) {
                     ops.copy(state, out.slice(2, slot * hidden, (slot + 1) * hidden));

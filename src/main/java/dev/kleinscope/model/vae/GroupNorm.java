@@ -36,7 +36,7 @@ public record GroupNorm(String name, Tensor weight, Tensor bias, long groups) {
 
     private Tensor apply(Ops ops, Tensor x, Statistics statistics, boolean silu) {
         Tensor moments = statistics.of(ops, this, x);
-        Tensor out = ops.alloc(x.shape());
+        Tensor out = ops.alloc(x.shape()).named(silu ? name + " silu" : name);
         ops.groupNorm(x, moments, weight, bias, VaeConfig.NORM_EPS, silu, out);
         return out;
     }

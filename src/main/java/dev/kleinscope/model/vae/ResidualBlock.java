@@ -8,6 +8,7 @@ import dev.kleinscope.tensor.Tensor;
 /** Twice (GroupNorm, SiLU, 3x3), added to the input. Source: diffusers {@code ResnetBlock2D} without time embedding. */
 final class ResidualBlock {
 
+    private final String name;
     private final GroupNorm norm1;
     private final Conv2d conv1;
     private final GroupNorm norm2;
@@ -15,6 +16,7 @@ final class ResidualBlock {
     private final Conv2d shortcut;
 
     ResidualBlock(VaeWeights weights, String name, long in, long out) {
+        this.name = name;
         norm1 = weights.norm(name + ".norm1", in);
         conv1 = weights.conv3x3(name + ".conv1", in, out);
         norm2 = weights.norm(name + ".norm2", out);
@@ -26,13 +28,13 @@ final class ResidualBlock {
     Tensor forward(Ops ops, Tensor x, GroupNorm.Statistics statistics) {
         try (Frame frame = ops.frame()) {
             Tensor h = norm1.applySilu(ops, x, statistics);
-            h = replace(frame, h, ops.conv2d(h, conv1));
+            h = replace(frame, h, ops.conv2d(h, conv1).named(name + ".conv1"));
             h = replace(frame, h, norm2.applySilu(ops, h, statistics));
             if (shortcut == null) {
-                return frame.escape(ops.conv2dAdded(h, conv2, x));
+                return frame.escape(ops.conv2dAdded(h, conv2, x).named(name));
             }
-            h = replace(frame, h, ops.conv2d(h, conv2));
-            return frame.escape(ops.conv2dAdded(x, shortcut, h));
+            h = replace(frame, h, ops.conv2d(h, conv2).named(name + ".conv2"));
+            return frame.escape(ops.conv2dAdded(x, shortcut, h).named(name));
         }
     }
 

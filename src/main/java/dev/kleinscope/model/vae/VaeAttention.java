@@ -9,6 +9,7 @@ import dev.kleinscope.tensor.Tensor;
 /** One head of attention among all pixels, added to the input. Source: diffusers {@code Attention} in {@code UNetMidBlock2D}. */
 final class VaeAttention {
 
+    private final String name;
     private final GroupNorm norm;
     private final Linear toQ;
     private final Linear toK;
@@ -16,6 +17,7 @@ final class VaeAttention {
     private final Linear toOut;
 
     VaeAttention(VaeWeights weights, String name, long channels) {
+        this.name = name;
         norm = weights.norm(name + ".group_norm", channels);
         toQ = weights.linear(name + ".to_q", channels);
         toK = weights.linear(name + ".to_k", channels);
@@ -28,9 +30,13 @@ final class VaeAttention {
         long tokens = x.dim(1) * x.dim(2);
         try (Frame frame = ops.frame()) {
             Tensor h = norm.apply(ops, x, GroupNorm.Statistics.OWN).reshape(x.dim(0), tokens, x.dim(3));
-            Tensor attn = ops.attention(ops.linear(h, toQ), ops.linear(h, toK), ops.linear(h, toV), 1, 1, AttentionMask.NONE);
-            Tensor update = ops.linear(attn, toOut).reshape(x.shape().dims());
-            return frame.escape(ops.addScaled(x, update, 1));
+            Tensor q = ops.linear(h, toQ).named(name + ".to_q");
+            Tensor k = ops.linear(h, toK).named(name + ".to_k");
+            Tensor v = ops.linear(h, toV).named(name + ".to_v");
+            Tensor attn = ops.attention(q, k, v, 1, 1, AttentionMask.NONE).named(name + " attn");
+            Tensor update = ops.linear(attn, toOut).reshape(x.shape().dims()).named(name + ".to_out.0");
+            Tensor out = ops.addScaled(x, update, 1).named(name);
+            return frame.escape(out);
         }
     }
 }

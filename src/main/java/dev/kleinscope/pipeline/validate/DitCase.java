@@ -15,7 +15,7 @@ import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
 
-/** Runs a case of kind {@code dit}: one forward of the transformer. */
+/** Runs a case of kind {@code dit}: one forward of the transformer, changed as its metadata's {@code interventions} say. */
 public final class DitCase {
 
     private DitCase() {
@@ -35,8 +35,9 @@ public final class DitCase {
         CaseObserver observer = new CaseObserver(reference, "act.", joint, txtIds.tokens());
         try (Frame _ = ops.frame()) {
             Rope rope = dit.rope(ops, txtIds, imgIds);
-            Tensor out = dit.forward(ops, ops.input(latents), ops.input(embeds), timestep, guidance, txtIds, imgIds, rope,
-                    Probes.of(observer, 0, Pass.COND));
+            Probes probes = reference.interventions().on(ops, dit.points(), 1, imgIds.tokens(), txtIds.tokens())
+                    .probes(observer, 0, Pass.COND);
+            Tensor out = dit.forward(ops, ops.input(latents), ops.input(embeds), timestep, guidance, txtIds, imgIds, rope, probes);
             List<TensorCheck> checks = observer.finish(Set.of());
             checks.add(TensorCheck.of("out.sample", out.toHost(), reference.values("out.sample")));
             return checks;

@@ -1,5 +1,8 @@
 package dev.kleinscope.pipeline.validate;
 
+import dev.kleinscope.pipeline.intervene.InterventionGrammar;
+import dev.kleinscope.pipeline.intervene.Interventions;
+import dev.kleinscope.probe.InterventionException;
 import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Tensor;
@@ -34,6 +37,21 @@ public final class ReferenceCase implements AutoCloseable {
     /** An entry of the metadata, or null. */
     public String metadata(String key) {
         return file.metadata().get(key);
+    }
+
+    /** What the peer changed, an intervention a line; their file {@code .} is the case itself. */
+    Interventions interventions() {
+        String text = metadata("interventions");
+        if (text == null) {
+            return Interventions.NONE;
+        }
+        InterventionGrammar grammar = new InterventionGrammar(name -> {
+            if (!name.equals(".")) {
+                throw new InterventionException("a case's interventions take from the case itself, \".\", not from another file");
+            }
+            return file;
+        }, name -> name);
+        return new Interventions(text.lines().filter(line -> !line.isBlank()).map(grammar::parse).toList(), null);
     }
 
     public Set<String> names() {

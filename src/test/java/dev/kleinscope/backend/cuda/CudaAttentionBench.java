@@ -8,6 +8,7 @@ import dev.kleinscope.tensor.Tensor;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.Random;
+import java.util.stream.IntStream;
 
 /**
  * Prints what attention takes on the GPU and, in front of a busy stream, on the host. Run by hand:
@@ -25,6 +26,9 @@ final class CudaAttentionBench {
     public static void main(String[] arguments) {
         try (CudaOps ops = new CudaOps(Precision.BF16); Frame _ = ops.frame()) {
             System.out.println(ops.describe());
+            for (int tokens : new int[] {768, 1536, 4608}) {
+                timeShares(ops, tokens, 24, 128, 12);
+            }
             time(ops, 512, 32, 8, 128, new AttentionMask(true, new long[] {512}));
             time(ops, 512, 32, 8, 128, new AttentionMask(true, new long[] {37}));
             time(ops, 77, 12, 12, 64, new AttentionMask(true, null));
@@ -58,6 +62,26 @@ final class CudaAttentionBench {
             }
             System.out.printf(Locale.ROOT, "%5d tokens, %d/%d heads of %d, causal %b, valid %s: %.1f us, queued in %.1f us%n", tokens,
                     heads, kvHeads, headDim, mask.causal(), Arrays.toString(mask.validKeys()), median(device), median(host));
+        }
+    }
+
+    private static void timeShares(CudaOps ops, int tokens, int heads, int headDim, int count) {
+        try (Frame _ = ops.frame()) {
+            Tensor q = random(ops, tokens, heads * headDim);
+            Tensor k = random(ops, tokens, heads * headDim);
+            int[] groups = IntStream.range(0, tokens).map(token -> Math.min(count - 1, token / 8)).toArray();
+            double[] device = new double[REPEATS];
+            for (int repeat = -1; repeat < REPEATS; repeat++) {
+                long start = System.nanoTime();
+                try (Frame _ = ops.frame()) {
+                    ops.attentionShares(q, k, heads, groups, count).slice(1, 0, 1).toHost();
+                }
+                if (repeat >= 0) {
+                    device[repeat] = (System.nanoTime() - start) / 1e6;
+                }
+            }
+            System.out.printf(Locale.ROOT, "%5d tokens, %d heads of %d: shares of %d groups in %.2f ms%n", tokens, heads, headDim, count,
+                    median(device));
         }
     }
 

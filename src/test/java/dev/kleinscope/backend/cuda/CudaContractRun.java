@@ -14,8 +14,9 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 /**
- * Runs {@link OpsContract}, {@link CudaOpsTest} and {@link CudaRowsTest} on the GPU of a machine without Maven; needs JUnit's API jars alone. Exits with 1
- * if a check fails. Takes a regular expression that the names of the checks to run match; by default all.
+ * Runs {@link OpsContract}, {@link CudaOpsTest}, {@link CudaRowsTest} and {@link CudaInterventionsTest} on the GPU of a machine without
+ * Maven; needs JUnit's API jars alone. Takes a regular expression that the names of the checks to run match, by default all. Exits with
+ * 1 if a check fails.
  */
 final class CudaContractRun {
 
@@ -25,7 +26,8 @@ final class CudaContractRun {
     public static void main(String[] args) throws ReflectiveOperationException {
         Pattern names = Pattern.compile(args.length > 0 ? args[0] : ".*");
         int failed = run(OpsContract.class, CudaOpsContractTest::new, names) + run(CudaOpsTest.class, CudaOpsTest::new, names)
-                + run(CudaRowsTest.class, CudaRowsTest::new, names);
+                + run(CudaRowsTest.class, CudaRowsTest::new, names)
+                + run(CudaInterventionsTest.class, CudaInterventionsTest::new, names);
         System.out.println(failed == 0 ? "every check passes" : failed + " checks failed");
         System.exit(failed == 0 ? 0 : 1);
     }

@@ -12,6 +12,7 @@ import dev.kleinscope.ops.AttentionMask;
 import dev.kleinscope.ops.Conv2d;
 import dev.kleinscope.ops.Frame;
 import dev.kleinscope.ops.Linear;
+import dev.kleinscope.ops.OpsContract;
 import dev.kleinscope.ops.Repeated;
 import dev.kleinscope.tensor.BFloat16;
 import dev.kleinscope.ops.WeightGroup;
@@ -43,6 +44,13 @@ class CudaOpsTest {
     @BeforeAll
     static void requireGpu() {
         CudaOpsContractTest.requireGpu();
+    }
+
+    @Test
+    void whatIsSeenMayBeChangedWhereItLiesAlsoInBFloat16() {
+        try (CudaOps ops = new CudaOps(Precision.BF16); Frame _ = ops.frame()) {
+            OpsContract.changeWhereItLies(ops);
+        }
     }
 
     @Test
@@ -125,6 +133,34 @@ class CudaOpsTest {
             Difference difference = Difference.of(found, expected);
             assertTrue(difference.relativeL2() < 8e-3, difference.toString());
             assertArrayEquals(found, attention(ops, x), "a second run");
+        }
+    }
+
+    @Test
+    void attentionSharesInBf16AreThoseOfTheRoundedQueriesAndKeys() {
+        HostTensor q = normal(1, 130, 2 * 40);
+        HostTensor k = normal(1, 130, 2 * 40);
+        int[] groups = new int[130];
+        Arrays.fill(groups, 60, 130, 1);
+        float[] found;
+        HostTensor roundedQ;
+        HostTensor roundedK;
+        try (CudaOps ops = new CudaOps(Precision.BF16); Frame _ = ops.frame()) {
+            Tensor bq = ops.alloc(q.shape());
+            Tensor bk = ops.alloc(k.shape());
+            ops.copy(ops.input(q), bq);
+            ops.copy(ops.input(k), bk);
+            assertEquals(DType.BF16, bq.dtype());
+            Tensor shares = ops.attentionShares(bq, bk, 2, groups, 2);
+            assertEquals(DType.F32, shares.dtype());
+            found = shares.toHost().values();
+            roundedQ = bq.toHost();
+            roundedK = bk.toHost();
+        }
+        try (ReferenceOps ops = new ReferenceOps(); Frame _ = ops.frame()) {
+            float[] expected = ops.attentionShares(ops.input(roundedQ), ops.input(roundedK), 2, groups, 2).toHost().values();
+            Difference difference = Difference.of(found, expected);
+            assertTrue(difference.relativeL2() < 1e-6, difference.toString());
         }
     }
 
@@ -408,6 +444,42 @@ class CudaOpsTest {
             }
             assertTrue(assertThrows(IllegalStateException.class, x::toHost).getMessage().contains("frame 1 of cuda"));
             assertTrue(x.toString().contains("freed by"), x.toString());
+        }
+    }
+
+    @Test
+    void aTensorLookedAtWhileAGraphIsRecordedSaysSoAndTheGraphIsRight() {
+        try (CudaOps ops = new CudaOps(Precision.BF16); Frame _ = ops.frame()) {
+            HostTensor values = normal(1, 5, 64);
+            List<String> shown = new ArrayList<>();
+            List<HostTensor> results = new ArrayList<>();
+            for (int time = 0; time < 4; time++) {
+                results.add(ops.repeat("looked at", List.of(ops.input(values)), (point, tensor) -> { }, (in, watcher) -> {
+                    try (Frame frame = ops.frame()) {
+                        Tensor y = ops.silu(in.getFirst());
+                        shown.add(y.toString());
+                        return frame.escape(ops.addScaled(y, y, 2));
+                    }
+                }).toHost());
+            }
+            assertEquals(2, shown.size(), shown.toString());
+            assertTrue(shown.get(0).contains("|x|="), shown.get(0));
+            assertTrue(shown.get(1).contains("recorded into a CUDA graph: to look at them, start with --debug"), shown.get(1));
+            for (HostTensor result : results) {
+                assertArrayEquals(results.getFirst().values(), result.values());
+            }
+        }
+    }
+
+    @Test
+    void aTensorLookedAtOnAnotherThreadSaysWhoseItIs() throws InterruptedException {
+        try (CudaOps ops = new CudaOps(Precision.F32); Frame _ = ops.frame()) {
+            Tensor x = ops.input(normal(4));
+            AtomicReference<String> shown = new AtomicReference<>();
+            Thread other = new Thread(() -> shown.set(x.toString()));
+            other.start();
+            other.join();
+            assertTrue(shown.get().startsWith("x f32[4] cuda:0 (values not readable: the cuda backend belongs to thread "), shown.get());
         }
     }
 

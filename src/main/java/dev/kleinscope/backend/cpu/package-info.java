@@ -1,0 +1,2 @@
+/** The operations on all cores, through the Vector API and oneDNN. */
+package dev.kleinscope.backend.cpu;

@@ -1,0 +1,103 @@
+package dev.kleinscope.cli;
+
+import dev.kleinscope.pipeline.intervene.InterventionGrammar;
+import dev.kleinscope.probe.Intervention;
+import dev.kleinscope.probe.InterventionException;
+import dev.kleinscope.weights.Fingerprint;
+import dev.kleinscope.weights.Safetensors;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import picocli.CommandLine.Option;
+
+/** What a command changes of the activations on the way. */
+final class InterveneOptions {
+
+    private static final long MOST_BYTES = 1 << 20;
+
+    @Option(names = "--intervene", paramLabel = "CHANGE",
+            description = "Change activations on the way; may be given several times, in order. POINTS:CHANGE[,RESTRICTION]..., for instance "
+                    + "'transformer_blocks.4.img:scale=0.5,steps=0-1,tokens=0-63'. Changes: scale=F, zero, mean[=STREAM|FILE], add=FILE:TENSOR, "
+                    + "remove=FILE:TENSOR, rotate=DEGREES, replace=FILE, noise=F. Restrictions: steps, pass, stream, tokens, channels, all from 0. "
+                    + "src/docs/interventions.md tells all.")
+    private List<String> changes = new ArrayList<>();
+
+    @Option(names = "--interventions", paramLabel = "FILE", description = "The same from a text file, a change a line; # begins a comment.")
+    private Path file;
+
+    /**
+     * Interventions, and the files that they read while the model runs.
+     *
+     * @param list in order
+     * @param files open, by absolute path
+     */
+    record Opened(List<Intervention> list, Map<String, Safetensors> files) implements AutoCloseable {
+
+        /** Records them, if there are any, in the words of the options. */
+        void record(Map<String, Object> parameters) {
+            if (list.isEmpty()) {
+                return;
+            }
+            parameters.put("interventions", list.stream().map(Intervention::toString).toList());
+            if (!files.isEmpty()) {
+                Map<String, String> fingerprints = new LinkedHashMap<>();
+                files.forEach((path, opened) -> fingerprints.put(path, Fingerprint.of(opened)));
+                parameters.put("intervention_files", fingerprints);
+            }
+        }
+
+        @Override
+        public void close() {
+            files.values().forEach(Safetensors::close);
+        }
+    }
+
+    boolean given() {
+        return !changes.isEmpty() || file != null;
+    }
+
+    /** Takes up what an image's metadata recorded. */
+    void restore(List<String> recorded) {
+        changes = new ArrayList<>(recorded);
+    }
+
+    /** @throws UserInputException if one cannot be read or a file is missing; the caller closes what is returned */
+    Opened open() {
+        Map<String, Safetensors> files = new LinkedHashMap<>();
+        InterventionGrammar grammar = new InterventionGrammar(
+                path -> files.computeIfAbsent(absolute(path), opened -> Safetensors.open(Path.of(opened))), InterveneOptions::absolute);
+        List<Intervention> list = new ArrayList<>();
+        try {
+            for (String change : file == null ? changes : withFile()) {
+                list.add(grammar.parse(change));
+            }
+            return new Opened(List.copyOf(list), files);
+        } catch (RuntimeException e) {
+            files.values().forEach(Safetensors::close);
+            throw e instanceof InterventionException ? new UserInputException("--intervene " + e.getMessage()) : e;
+        }
+    }
+
+    private static String absolute(String path) {
+        return Path.of(path).toAbsolutePath().normalize().toString();
+    }
+
+    private List<String> withFile() {
+        try {
+            if (Files.size(file) > MOST_BYTES) {
+                throw new UserInputException("--interventions " + file + " has " + Files.size(file) + " bytes; it holds a change a line");
+            }
+            List<String> all = new ArrayList<>(Files.readString(file).lines().map(line -> line.replaceFirst("#.*", "").strip())
+                    .filter(line -> !line.isEmpty()).toList());
+            all.addAll(changes);
+            return all;
+        } catch (IOException e) {
+            throw new UncheckedIOException("--interventions " + file + " cannot be read: " + e.getMessage(), e);
+        }
+    }
+}

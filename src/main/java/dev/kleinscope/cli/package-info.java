@@ -1,0 +1,2 @@
+/** The {@code kleinscope} command and its subcommands. */
+package dev.kleinscope.cli;

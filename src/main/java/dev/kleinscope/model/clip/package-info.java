@@ -1,0 +1,2 @@
+/** CLIP, which scores pictures against words. */
+package dev.kleinscope.model.clip;

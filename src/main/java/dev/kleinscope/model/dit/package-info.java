@@ -1,0 +1,2 @@
+/** The FLUX.2 diffusion transformer, a class for each block. */
+package dev.kleinscope.model.dit;

@@ -1,0 +1,2 @@
+/** The Qwen3 text encoder. */
+package dev.kleinscope.model.text;

@@ -1,0 +1,2 @@
+/** Results as CSV, JSON and pages that need nothing else. */
+package dev.kleinscope.report;
