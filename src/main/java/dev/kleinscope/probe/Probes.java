@@ -49,6 +49,11 @@ public interface Probes {
         }
     }
 
+    /** Passes on what is in {@code wanted}. */
+    static Probes to(Set<String> wanted, BiConsumer<String, Tensor> report) {
+        return to(wanted, Set.of(), report);
+    }
+
     /** Passes on what is in {@code wanted}, of which {@code changed} may be written to. */
     static Probes to(Set<String> wanted, Set<String> changed, BiConsumer<String, Tensor> report) {
         return new Relay(wanted::contains, changed::contains, report);
