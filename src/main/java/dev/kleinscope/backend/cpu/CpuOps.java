@@ -188,6 +188,7 @@ public final class CpuOps implements Ops {
     public void linear(Tensor x, List<Linear> layers, Tensor out) {
         HostRows.requireF32("linear", x, out);
         OpShapes.linear(x, layers, out);
+        weights.use(layers);
         products.linear(x, layers, out);
     }
 

@@ -161,6 +161,20 @@ class WeightPagesTest {
     }
 
     @Test
+    void layersOfOneInputStayWithinTheBudgetToo() throws IOException {
+        try (Model model = new Model(new CpuMemory(MARGIN + 3 * LAYER_BYTES + 1, false, (_, _, _) -> { })); Frame _ = model.ops.frame()) {
+            model.load();
+            Tensor x = model.ops.input(HostTensor.of("x", noise(), 1, WIDTH));
+            Tensor both = model.ops.alloc(Shape.of(1, 2 * WIDTH));
+            for (int i = 0; i < LAYERS; i += 2) {
+                model.ops.linear(x, model.layers.subList(i, i + 2), both);
+                long now = MappedFiles.residentBytes(model.file);
+                assertTrue(now <= 3 * LAYER_BYTES + 3 * AROUND, "after layer " + (i + 1) + ", in memory: " + now);
+            }
+        }
+    }
+
+    @Test
     void activationsThatGrowTakeTheRoomOfWeights() throws IOException {
         try (Model model = new Model(new CpuMemory(MARGIN + 6 * LAYER_BYTES + 1, false, (_, _, _) -> { }))) {
             model.load();
