@@ -46,8 +46,8 @@ class PatchProtocolTest {
                 found.add(protocol.run(new TreeMap<>(Map.of(1L, noise)), NOTHING_KEPT, Map.of(), steps::add).cells());
                 assertEquals(protocol.progressSteps(1), steps.size());
             }
-            assertEquals(List.of("time_guidance_embed all", "transformer_blocks.1.img image", "transformer_blocks.1.txt prompt",
-                    "transformer_blocks.1.txt padding", "transformer_blocks.2.attn.norm_q image"),
+            assertEquals(List.of("time_guidance_embed all", "transformer_blocks.1.txt prompt", "transformer_blocks.1.txt padding",
+                    "transformer_blocks.1.img image", "transformer_blocks.2.attn.norm_q image"),
                     found.getFirst().stream().map(cell -> cell.point() + " " + cell.stream()).toList());
             assertEquals(found.getFirst(), found.getLast());
             // both runs embed the same time

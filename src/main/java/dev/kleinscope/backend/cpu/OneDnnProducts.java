@@ -23,9 +23,13 @@ import java.util.Optional;
  */
 final class OneDnnProducts implements Products {
 
+    /** Smaller weights are not worth a call, and our own kernel, which adds in more parts, rounds them less. */
+    static final long LEAST_WEIGHTS = 1 << 16;
+
     private static final int KEPT = 256;
     private static final long ALIGNMENT = 64;
 
+    private final long leastWeights;
     private final Products fallback;
     private final int threads;
     private final Arena arena = Arena.ofShared();
@@ -54,6 +58,12 @@ final class OneDnnProducts implements Products {
      * @throws OneDnnLibrary.Unavailable if it cannot be used here
      */
     OneDnnProducts(Products fallback, int threads) {
+        this(fallback, threads, LEAST_WEIGHTS);
+    }
+
+    /** @param leastWeights how many numbers weights have that are worth a product in f32 */
+    OneDnnProducts(Products fallback, int threads, long leastWeights) {
+        this.leastWeights = leastWeights;
         this.fallback = fallback;
         this.threads = threads;
         OneDnnLibrary.setThreads(threads);
@@ -108,7 +118,7 @@ final class OneDnnProducts implements Products {
         if (rows == 0 || layer.out() == 0) {
             return true;
         }
-        if (!suits(layer.weight())) {
+        if (!suits(layer.weight()) || x.dtype() == DType.F32 && layer.in() * layer.out() < leastWeights) {
             return false;
         }
         // of the calling thread, which need not be the one that called last

@@ -16,7 +16,7 @@ class OneDnnOpsContractTest extends OpsContract {
 
     @Override
     protected Ops create() {
-        return new CpuOps(3, Gemm.ONEDNN);
+        return new CpuOps(3, (workers, _) -> new OneDnnProducts(new JavaProducts(workers), 3, 0));
     }
 
     @Override
