@@ -54,9 +54,15 @@ final class BackendOptions {
             + "Default: onednn where it can be used, as doctor tells, else java.")
     private Gemm gemm;
 
+    private Integer threads;
     private Backend used;
     private String whyNoGpu;
     private Precision arithmetic = Precision.F32;
+
+    /** How many threads the cpu backend opens with, the caller's included; null for one each processor. */
+    void threads(Integer count) {
+        threads = count;
+    }
 
     /** Opens it, in bf16 on a GPU; the caller closes it. @throws UnavailableException if it is not to be had here */
     Ops open() {
@@ -118,7 +124,7 @@ final class BackendOptions {
         if (gemm == null) {
             gemm = OneDnnLibrary.isAvailable() ? Gemm.ONEDNN : Gemm.JAVA;
         }
-        return new CpuOps(gemm);
+        return threads == null ? new CpuOps(gemm) : new CpuOps(threads, gemm);
     }
 
     /** What the run computes on, for people: also that a machine's GPU is left idle, and why. */
