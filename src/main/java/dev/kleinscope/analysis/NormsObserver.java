@@ -139,6 +139,18 @@ final class NormsObserver implements Observer, AutoCloseable {
     }
 
     @Override
+    public boolean queues() {
+        return true;
+    }
+
+    @Override
+    public void again() {
+        seen.clear();
+        residual = List.of();
+        readings.reuse();
+    }
+
+    @Override
     public void done(int step, Pass pass) {
         readings.finish();
         for (Seen each : seen) {
@@ -146,9 +158,7 @@ final class NormsObserver implements Observer, AutoCloseable {
                 record(step, pass, each);
             }
         }
-        seen.clear();
-        residual = List.of();
-        readings.reuse();
+        again();
     }
 
     private void record(int step, Pass pass, Seen now) {

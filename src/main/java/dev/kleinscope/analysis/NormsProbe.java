@@ -48,17 +48,23 @@ public final class NormsProbe implements Observer, AutoCloseable {
     }
 
     @Override
+    public boolean queues() {
+        return true;
+    }
+
+    @Override
+    public void again() {
+        seen.clear();
+        readings.reuse();
+    }
+
+    @Override
     public void done(int step, Pass pass) {
         readings.finish();
         for (Seen each : seen) {
-            double sum = 0;
-            for (float value : each.energies.values()) {
-                sum += value;
-            }
-            norms.get(each.point).add(Math.sqrt(sum));
+            norms.get(each.point).add(Math.sqrt(each.energies.total()));
         }
-        seen.clear();
-        readings.reuse();
+        again();
     }
 
     /** One norm a forward that is done. */

@@ -1,5 +1,8 @@
 package dev.kleinscope.ops;
 
+import dev.kleinscope.tensor.DType;
+import dev.kleinscope.tensor.HostStorage;
+import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -13,6 +16,17 @@ final class HostCopies {
     }
 
     private record Buffer(Arena arena, MemorySegment segment) implements HostBuffer {
+
+        @Override
+        public Tensor tensor(long from, Shape shape) {
+            return Tensor.of("host buffer", DType.F32, shape, new HostStorage(segment.asSlice(from, DType.F32.bytes(shape.elements()))));
+        }
+
+        /** There is one memory only. */
+        @Override
+        public void fetch(long bytes) {
+            segment.asSlice(0, bytes);
+        }
 
         @Override
         public void close() {

@@ -13,6 +13,18 @@ public interface Repeated {
 
         /** @param tensor what was computed last; lives as long as the frame that it was allocated in */
         void saw(String point, Tensor tensor);
+
+        /**
+         * Whether {@link #saw} queues sums to {@linkplain HostBuffer#tensor lasting memory} and does nothing else on the device. Then they
+         * may be recorded with the operations, and are told of all that was watched before any of it is computed.
+         */
+        default boolean queues() {
+            return false;
+        }
+
+        /** What was seen since the operations began is void: they begin again. Only where {@link #queues}. */
+        default void again() {
+        }
     }
 
     /**

@@ -20,6 +20,8 @@ import dev.kleinscope.weights.Fingerprint;
 import dev.kleinscope.weights.ModelComponent;
 import dev.kleinscope.weights.ModelFiles;
 import dev.kleinscope.weights.WeightSource;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -42,6 +44,7 @@ public final class Klein implements AutoCloseable {
     private final Ops ops;
     private final Map<String, Object> identity = new LinkedHashMap<>();
     private final Map<ComponentKind, WeightSource> opened = new EnumMap<>(ComponentKind.class);
+    private final Deque<Readings> readings = new ArrayDeque<>();
     private PromptTokenizer tokenizer;
     private TextEncoder textEncoder;
     private WeightGroup textWeights;
@@ -119,7 +122,7 @@ public final class Klein implements AutoCloseable {
 
     /** For an observer of this model that sums what it sees. The caller closes it. */
     public Readings readings() {
-        return new Readings(ops);
+        return readings.isEmpty() ? new Readings(ops, readings) : readings.pop();
     }
 
     /** What the run computes on, for people. */
@@ -203,6 +206,8 @@ public final class Klein implements AutoCloseable {
         if (tokenizer != null) {
             tokenizer.close();
         }
+        readings.forEach(Readings::free);
+        readings.clear();
         Stream.of(textWeights, ditWeights, vaeWeights).filter(Objects::nonNull).forEach(WeightGroup::close);
         opened.values().forEach(WeightSource::close);
     }

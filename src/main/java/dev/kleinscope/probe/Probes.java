@@ -27,6 +27,15 @@ public interface Probes {
     /** Reports an activation and returns it, carrying the point's name. */
     Tensor at(String point, Tensor tensor);
 
+    /** See {@link Observer#queues}. */
+    default boolean queues() {
+        return false;
+    }
+
+    /** See {@link Observer#again}. */
+    default void again() {
+    }
+
     /** Reports a value that the model itself does not need, computed only if somebody watches. */
     default void side(String point, Supplier<Tensor> value) {
         if (wants(point)) {
@@ -36,29 +45,48 @@ public interface Probes {
 
     /** Passes on what is in {@code wanted}. */
     static Probes to(Set<String> wanted, BiConsumer<String, Tensor> report) {
-        return relay(wanted::contains, report);
+        return new Relay(wanted::contains, report);
     }
 
     /** Reports to an observer as one pass of one step. */
     static Probes of(Observer observer, int step, Pass pass) {
-        return relay(observer::wants, (point, tensor) -> observer.saw(step, pass, point, tensor));
-    }
+        return new Relay(observer::wants, (point, tensor) -> observer.saw(step, pass, point, tensor)) {
 
-    private static Probes relay(Predicate<String> wanted, BiConsumer<String, Tensor> report) {
-        return new Probes() {
             @Override
-            public boolean wants(String point) {
-                return wanted.test(point);
+            public boolean queues() {
+                return observer.queues();
             }
 
             @Override
-            public Tensor at(String point, Tensor tensor) {
-                Tensor named = tensor.named(point);
-                if (wanted.test(point)) {
-                    report.accept(point, named);
-                }
-                return named;
+            public void again() {
+                observer.again();
             }
         };
+    }
+
+    /** Names what it is shown, and reports what is wanted. */
+    class Relay implements Probes {
+
+        private final Predicate<String> wanted;
+        private final BiConsumer<String, Tensor> report;
+
+        private Relay(Predicate<String> wanted, BiConsumer<String, Tensor> report) {
+            this.wanted = wanted;
+            this.report = report;
+        }
+
+        @Override
+        public boolean wants(String point) {
+            return wanted.test(point);
+        }
+
+        @Override
+        public Tensor at(String point, Tensor tensor) {
+            Tensor named = tensor.named(point);
+            if (wanted.test(point)) {
+                report.accept(point, named);
+            }
+            return named;
+        }
     }
 }

@@ -12,6 +12,8 @@ import dev.kleinscope.tensor.HostStorage;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Tensor;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -138,6 +140,79 @@ public abstract class OpsContract {
                 plain.forEach((point, values) -> assertArrayEquals(values.values(), repeated.get(point).values(), point));
                 seen.forEach(tensor -> assertThrows(IllegalStateException.class, tensor::toHost));
             }
+        }
+    }
+
+    @Test
+    void sumsThatAWatcherQueuesAreThoseOfEachTime() {
+        Linear layer = new Linear(ops.weight(weight(DType.BF16, 48, 48)));
+        Shape rows = Shape.of(2, 35, 6);
+        long bytes = DType.F32.bytes(rows.elements());
+        try (HostBuffer first = ops.hostBuffer(4096 + 2 * bytes); HostBuffer second = ops.hostBuffer(4096 + 2 * bytes)) {
+            for (int time = 0; time < 7; time++) {
+                HostBuffer buffer = time < 4 ? first : second;
+                int[] bounds = time == 6 ? new int[] {1, 35} : new int[] {0, 34};
+                HostTensor x = normal(2, 35, 48);
+                HostTensor y = normal(2, 35, 48);
+                try (Frame _ = ops.frame()) {
+                    List<float[]> expected = new ArrayList<>();
+                    recurring(ops, ops.input(x), ops.input(y), layer, (_, tensor) -> {
+                        expected.add(ops.rowMoments(tensor, tensor).toHost().values());
+                        expected.add(ops.channelEnergies(tensor, bounds).toHost().values());
+                    });
+                    Sums sums = new Sums(ops, buffer, bounds);
+                    ops.repeat("sums", List.of(ops.input(x), ops.input(y)), sums,
+                            (inputs, watcher) -> recurring(ops, inputs.get(0), inputs.get(1), layer, watcher));
+                    buffer.fetch(sums.used);
+                    ops.finish();
+                    assertEquals(expected.size(), sums.parts.size(), "time " + time);
+                    for (int i = 0; i < expected.size(); i++) {
+                        assertArrayEquals(expected.get(i), sums.parts.get(i).toArray(ValueLayout.JAVA_FLOAT), "time " + time + ", part " + i);
+                    }
+                }
+            }
+            assertThrows(IndexOutOfBoundsException.class, () -> first.tensor(8192, rows));
+        }
+    }
+
+    /** Queues two kinds of sums of everything into a buffer, one after the other. */
+    private static final class Sums implements Repeated.Watcher {
+
+        private final Ops on;
+        private final HostBuffer buffer;
+        private final int[] bounds;
+        private final List<MemorySegment> parts = new ArrayList<>();
+        private long used;
+
+        Sums(Ops on, HostBuffer buffer, int[] bounds) {
+            this.on = on;
+            this.buffer = buffer;
+            this.bounds = bounds;
+        }
+
+        @Override
+        public void saw(String point, Tensor tensor) {
+            on.rowMoments(tensor, tensor, next(Shape.of(tensor.dim(0), tensor.dim(1), 6)));
+            on.channelEnergies(tensor, bounds, next(Shape.of(tensor.dim(0), 1, tensor.dim(2))));
+        }
+
+        private Tensor next(Shape shape) {
+            long bytes = DType.F32.bytes(shape.elements());
+            Tensor next = buffer.tensor(used, shape);
+            parts.add(buffer.segment().asSlice(used, bytes));
+            used += Math.ceilDiv(bytes, 16) * 16;
+            return next;
+        }
+
+        @Override
+        public boolean queues() {
+            return true;
+        }
+
+        @Override
+        public void again() {
+            parts.clear();
+            used = 0;
         }
     }
 

@@ -46,6 +46,7 @@ final class Cuda implements AutoCloseable {
     private final Deque<Runnable> ends = new ArrayDeque<>();
     private Runnable deferred;
     private boolean capturing;
+    private boolean rehearsing;
     private final boolean cudnn;
     private final MemorySegment current = Arena.ofAuto().allocate(ValueLayout.ADDRESS);
     private boolean closed;
@@ -156,6 +157,9 @@ final class Cuda implements AutoCloseable {
     /** To queue on; what was {@linkplain #defer deferred} is queued before. */
     MemorySegment stream() {
         requireQueued();
+        if (rehearsing) {
+            throw new IllegalStateException("only sums can be queued by an observer that says that it does nothing else");
+        }
         return stream;
     }
 
@@ -251,9 +255,25 @@ final class Cuda implements AutoCloseable {
         return capturing;
     }
 
+    /** Whether what is queued now was recorded before, and is only compared with that. */
+    boolean rehearsing() {
+        return rehearsing;
+    }
+
+    /** Runs {@code queueing} without doing or recording what it queues. */
+    void rehearse(Runnable queueing) {
+        requireQueued();
+        rehearsing = true;
+        try {
+            queueing.run();
+        } finally {
+            rehearsing = false;
+        }
+    }
+
     /** @throws IllegalStateException if what is queued now is recorded: what reads or writes the host cannot be */
     void requireDoing() {
-        if (capturing) {
+        if (capturing || rehearsing) {
             throw new IllegalStateException("values cannot pass between host and device while operations are recorded; hand them to "
                     + "Ops.repeat as inputs");
         }

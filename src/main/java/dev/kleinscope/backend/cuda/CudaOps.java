@@ -97,11 +97,11 @@ public final class CudaOps implements Ops {
             }
             pictures = new PictureOperations(kernels, memory, products, rows, convolution);
             linears = new LinearLayers(frames, products, rows, pictures);
-            recordings = new Recordings(cuda, memory, frames, rows);
+            recordings = new Recordings(cuda, kernels, memory, frames, rows);
             memory.relieveBy(recordings::clear);
             closings.push(recordings::clear);
             groups = new WeightGroups(memory, weights, recordings::clear);
-            downloads = new Downloads(cuda);
+            downloads = new Downloads(cuda, memory, staging);
             closings.push(downloads::close);
             closings.push(this::finish);
             closings.push(frames::close);

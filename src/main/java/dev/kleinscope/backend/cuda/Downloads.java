@@ -2,6 +2,8 @@ package dev.kleinscope.backend.cuda;
 
 import dev.kleinscope.bindings.cuda.driver.CudaDriver;
 import dev.kleinscope.ops.HostBuffer;
+import dev.kleinscope.tensor.DType;
+import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -15,13 +17,17 @@ import java.util.Set;
 final class Downloads implements AutoCloseable {
 
     private final Cuda cuda;
+    private final DeviceMemory device;
+    private final Staging staging;
     private final MemorySegment stream;
     private final List<MemorySegment> events = new ArrayList<>();
     private final Set<Pinned> buffers = new LinkedHashSet<>();
     private int used;
 
-    Downloads(Cuda cuda) {
+    Downloads(Cuda cuda, DeviceMemory device, Staging staging) {
         this.cuda = cuda;
+        this.device = device;
+        this.staging = staging;
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment pointer = arena.allocate(ValueLayout.ADDRESS);
             Cuda.driver(CudaDriver.cuStreamCreate(pointer, CudaDriver.CU_STREAM_NON_BLOCKING()), "cuStreamCreate");
@@ -94,6 +100,7 @@ final class Downloads implements AutoCloseable {
         private final Arena arena = Arena.ofShared();
         private final MemorySegment pinned;
         private final MemorySegment memory;
+        private long twin;
 
         Pinned(MemorySegment pinned, long bytes) {
             this.pinned = pinned;
@@ -106,10 +113,30 @@ final class Downloads implements AutoCloseable {
         }
 
         @Override
+        public Tensor tensor(long from, Shape shape) {
+            memory.asSlice(from, DType.F32.bytes(shape.elements()));
+            if (twin == 0) {
+                twin = device.keep(memory.byteSize(), "the sums of what is watched");
+                // not on the stream that computes: what happens there may be recorded, and done again
+                Cuda.driver(CudaDriver.cuMemsetD8Async(twin, (byte) 0, memory.byteSize(), stream), "cuMemsetD8Async");
+                Cuda.driver(CudaDriver.cuStreamSynchronize(stream), "cuStreamSynchronize");
+            }
+            return Tensor.of("sums", DType.F32, shape, new CudaStorage(staging, cuda.device(), twin + from));
+        }
+
+        @Override
+        public void fetch(long bytes) {
+            queue(tensor(0, Shape.of(bytes / Float.BYTES)), memory.asSlice(0, bytes));
+        }
+
+        @Override
         public void close() {
             cuda.requireOwner();
             if (buffers.remove(this)) {
                 finish();
+                if (twin != 0) {
+                    device.free(Set.of(twin));
+                }
                 arena.close();
                 Cuda.driver(CudaDriver.cuMemFreeHost(pinned), "cuMemFreeHost");
             }

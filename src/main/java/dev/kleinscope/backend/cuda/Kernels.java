@@ -7,7 +7,10 @@ import dev.kleinscope.bindings.cuda.driver.CudaDriver;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 
 /** Our own kernels: compiled for the GPU at hand when first needed, and launched on the stream. */
@@ -24,6 +27,7 @@ final class Kernels implements AutoCloseable {
     private final KernelCompiler compiler;
     private final Map<String, MemorySegment> modules = new HashMap<>();
     private final Map<String, MemorySegment> functions = new HashMap<>();
+    private List<Launch> noted;
 
     Kernels(Cuda cuda) {
         this.cuda = cuda;
@@ -53,9 +57,33 @@ final class Kernels implements AutoCloseable {
      * @param early whether it begins with {@code await_previous()}
      */
     record Launch(String name, boolean early, long gridX, long gridY, long gridZ, int threads, Object... arguments) {
+
+        /** Whether both do the same to the same memory. */
+        boolean same(Launch other) {
+            return name.equals(other.name) && gridX == other.gridX && gridY == other.gridY && gridZ == other.gridZ
+                    && threads == other.threads && Arrays.deepEquals(arguments, other.arguments);
+        }
+    }
+
+    /** What {@code queueing} launches, which is queued unless {@linkplain Cuda#rehearsing rehearsed}. */
+    List<Launch> noting(Runnable queueing) {
+        List<Launch> launches = new ArrayList<>();
+        noted = launches;
+        try {
+            queueing.run();
+        } finally {
+            noted = null;
+        }
+        return launches;
     }
 
     void launch(Launch launch) {
+        if (noted != null) {
+            noted.add(launch);
+        }
+        if (cuda.rehearsing()) {
+            return;
+        }
         launch(launch.name, launch.early && early, launch.gridX, launch.gridY, launch.gridZ, launch.threads, launch.arguments);
     }
 

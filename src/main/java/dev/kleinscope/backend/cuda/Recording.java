@@ -13,6 +13,7 @@ import java.util.Map;
 
 /**
  * Operations as CUDA graphs, one from each watched point to the next, with memory of their own: a slab that no other work takes from.
+ * Where whoever watches only queues sums, those are recorded too, and there is one graph.
  *
  * <p>A tensor seen at a watched point lives as long in a replay as it did when its frame ended in the recording; then its memory is
  * written by the next graph.
@@ -26,8 +27,14 @@ final class Recording {
     private static final String OVER = "the step that computed it";
 
     private final Cuda cuda;
+    private final Kernels kernels;
     private final DeviceMemory memory;
     private final DeviceMemory.Pool slab = new DeviceMemory.Pool();
+    private final boolean queued;
+
+    /** Where sums of what is watched keep what they need meanwhile, the same each time. */
+    private final DeviceMemory.Pool scratch = new DeviceMemory.Pool();
+    private final List<Kernels.Launch> sums = new ArrayList<>();
     private final List<MemorySegment> graphs = new ArrayList<>();
     private final List<Mark> marks = new ArrayList<>();
 
@@ -36,8 +43,11 @@ final class Recording {
     private List<Tensor> inputs = List.of();
     private Tensor result;
 
-    Recording(Cuda cuda, DeviceMemory memory) {
+    /** @param queued whether whoever watches only queues sums, which are recorded too: then there is one graph */
+    Recording(Cuda cuda, Kernels kernels, DeviceMemory memory, boolean queued) {
         this.cuda = cuda;
+        this.kernels = kernels;
+        this.queued = queued;
         this.memory = memory;
     }
 
@@ -55,6 +65,10 @@ final class Recording {
                 ends.put((CudaStorage) tensor.storage(), Integer.MAX_VALUE);
                 cuda.look(() -> {
                     marks.add(new Mark(point, tensor));
+                    if (queued) {
+                        sums.addAll(sums(watcher, point, tensor));
+                        return;
+                    }
                     launch(endGraph());
                     memory.use(before);
                     watcher.saw(point, tensor);
@@ -84,8 +98,45 @@ final class Recording {
         void copy(Tensor from, Tensor to);
     }
 
-    /** Queues what was recorded on other values. */
-    void replay(List<Tensor> given, Repeated.Watcher watcher, InputCopy copy) {
+    /** What a watcher queues that only queues sums. */
+    private List<Kernels.Launch> sums(Repeated.Watcher watcher, String point, Tensor tensor) {
+        DeviceMemory.Pool before = memory.use(scratch);
+        try {
+            return kernels.noting(() -> watcher.saw(point, tensor));
+        } finally {
+            memory.use(before);
+        }
+    }
+
+    /**
+     * Shows a watcher that only queues sums everything ahead of the replay that computes it.
+     *
+     * @return whether it would queue what was recorded
+     */
+    private boolean rehearsed(Repeated.Watcher watcher) {
+        List<Kernels.Launch> now = new ArrayList<>();
+        cuda.rehearse(() -> marks.forEach(mark -> now.addAll(sums(watcher, mark.point,
+                mark.tensor.over(((CudaStorage) mark.tensor.storage()).again())))));
+        if (now.size() != sums.size()) {
+            return false;
+        }
+        for (int i = 0; i < now.size(); i++) {
+            if (!now.get(i).same(sums.get(i))) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /**
+     * Queues what was recorded on other values.
+     *
+     * @return false if the watcher now queues other sums than were recorded: then nothing was done but {@link Repeated.Watcher#saw}
+     */
+    boolean replay(List<Tensor> given, Repeated.Watcher watcher, InputCopy copy) {
+        if (queued && !rehearsed(watcher)) {
+            return false;
+        }
         for (int i = 0; i < given.size(); i++) {
             copy.copy(given.get(i), inputs.get(i));
         }
@@ -99,7 +150,7 @@ final class Recording {
                     }
                 });
                 launch(graphs.get(i));
-                if (i < marks.size()) {
+                if (!queued && i < marks.size()) {
                     Mark mark = marks.get(i);
                     CudaStorage storage = living.computeIfAbsent((CudaStorage) mark.tensor.storage(), CudaStorage::again);
                     watcher.saw(mark.point, mark.tensor.over(storage));
@@ -108,6 +159,7 @@ final class Recording {
         } finally {
             living.values().forEach(this::end);
         }
+        return true;
     }
 
     /** Whether anything was seen at a watched point. */
@@ -117,7 +169,7 @@ final class Recording {
 
     /** Device memory that only this uses. */
     long bytes() {
-        return DeviceMemory.bytes(slab);
+        return DeviceMemory.bytes(slab) + DeviceMemory.bytes(scratch);
     }
 
     /** What the body returned; overwritten by the next replay. */
@@ -167,6 +219,7 @@ final class Recording {
     void free() {
         try {
             memory.free(slab);
+            memory.free(scratch);
         } finally {
             for (MemorySegment graph : graphs) {
                 if (graph != null) {

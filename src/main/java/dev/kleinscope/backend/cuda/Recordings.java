@@ -21,10 +21,11 @@ final class Recordings {
     private static final int MOST_MET = 256;
 
     /** What a recording is good for. */
-    private record Key(Object key, List<Shape> shapes, List<DType> types) {
+    private record Key(Object key, boolean queued, List<Shape> shapes, List<DType> types) {
     }
 
     private final Cuda cuda;
+    private final Kernels kernels;
     private final DeviceMemory memory;
     private final CudaFrames frames;
     private final RowOperations rows;
@@ -33,8 +34,9 @@ final class Recordings {
     private final Set<Key> plain = new LinkedHashSet<>();
     private boolean busy;
 
-    Recordings(Cuda cuda, DeviceMemory memory, CudaFrames frames, RowOperations rows) {
+    Recordings(Cuda cuda, Kernels kernels, DeviceMemory memory, CudaFrames frames, RowOperations rows) {
         this.cuda = cuda;
+        this.kernels = kernels;
         this.memory = memory;
         this.frames = frames;
         this.rows = rows;
@@ -42,7 +44,7 @@ final class Recordings {
 
     /** See {@link dev.kleinscope.ops.Ops#repeat}. */
     Tensor run(Object name, List<Tensor> inputs, Repeated.Watcher watcher, Repeated body) {
-        Key key = new Key(name, inputs.stream().map(Tensor::shape).toList(), inputs.stream().map(Tensor::dtype).toList());
+        Key key = new Key(name, watcher.queues(), inputs.stream().map(Tensor::shape).toList(), inputs.stream().map(Tensor::dtype).toList());
         Recording recording = recordings.get(key);
         if (busy || plain.contains(key)) {
             return body.run(inputs, watcher);
@@ -53,20 +55,21 @@ final class Recordings {
             remember(met, key);
             return result;
         }
-        if (recording == null) {
+        busy = true;
+        try {
+            if (recording != null) {
+                if (recording.replay(inputs, watcher, this::copy)) {
+                    return result(recording);
+                }
+                watcher.again();
+                forget(key);
+            }
             // a recording takes what the first run needed, and a little more
             while (recordings.size() >= MOST) {
                 forget(recordings.keySet().iterator().next());
             }
             memory.trim();
-        }
-        busy = true;
-        try {
-            if (recording != null) {
-                recording.replay(inputs, watcher, this::copy);
-                return result(recording);
-            }
-            Recording fresh = new Recording(cuda, memory);
+            Recording fresh = new Recording(cuda, kernels, memory, watcher.queues());
             try {
                 fresh.record(frames, inputs, watcher, body, this::copy);
                 Tensor result = result(fresh);
@@ -74,10 +77,11 @@ final class Recordings {
                 return result;
             } catch (RuntimeException | Error e) {
                 free(fresh, e);
-                if (!(e instanceof CudaUnavailableException) || fresh.seen()) {
+                if (!(e instanceof CudaUnavailableException) || fresh.seen() && !watcher.queues()) {
                     throw e;
                 }
             }
+            watcher.again();
             // it has no room for memory of its own, but ran without
             remember(plain, key);
             return body.run(inputs, watcher);

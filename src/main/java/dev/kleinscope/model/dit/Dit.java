@@ -3,6 +3,7 @@ package dev.kleinscope.model.dit;
 import dev.kleinscope.ops.Frame;
 import dev.kleinscope.ops.Linear;
 import dev.kleinscope.ops.Ops;
+import dev.kleinscope.ops.Repeated;
 import dev.kleinscope.ops.Rope;
 import dev.kleinscope.probe.Point;
 import dev.kleinscope.probe.PointCatalog;
@@ -103,9 +104,28 @@ public final class Dit {
             if (guidanceEmbedding != null) {
                 inputs.add(guidanceEmbedding.sinusoid(ops, guidance));
             }
-            return frame.escape(ops.repeat(List.of(this, watched), inputs, probes::at,
+            return frame.escape(ops.repeat(List.of(this, watched), inputs, new Watching(probes),
                     (in, watcher) -> velocity(ops, in.get(0), in.get(1), new Rope(in.get(2), in.get(3), rope.pairing()), in.get(4),
                             guidanceEmbedding == null ? null : in.get(5), Probes.to(watched, watcher::saw))));
+        }
+    }
+
+    /** Probes as the operations know them. */
+    private record Watching(Probes probes) implements Repeated.Watcher {
+
+        @Override
+        public void saw(String point, Tensor tensor) {
+            probes.at(point, tensor);
+        }
+
+        @Override
+        public boolean queues() {
+            return probes.queues();
+        }
+
+        @Override
+        public void again() {
+            probes.again();
         }
     }
 
