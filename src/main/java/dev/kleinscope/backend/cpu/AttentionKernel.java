@@ -71,14 +71,15 @@ final class AttentionKernel {
         if (batches == 0 || queries == 0) {
             return;
         }
-        long keyFloats = Panels.floats(keys, headDim);
-        long valueFloats = Panels.floats(headDim, keys);
+        long keyFloats = Panels.floats(Tile.WIDTH, keys, headDim);
+        long valueFloats = Panels.floats(Tile.WIDTH, headDim, keys);
         float[] packed = workers.shared(Math.toIntExact(batches * kvHeads * (keyFloats + valueFloats)));
         Panels[] keyPanels = new Panels[batches * kvHeads];
         Panels[] valuePanels = new Panels[keyPanels.length];
         for (int pair = 0; pair < keyPanels.length; pair++) {
-            keyPanels[pair] = new Panels(packed, (int) (pair * keyFloats), keys, headDim);
-            valuePanels[pair] = new Panels(packed, (int) (keyPanels.length * keyFloats + pair * valueFloats), headDim, keys);
+            keyPanels[pair] = new Panels(packed, (int) (pair * keyFloats), Tile.WIDTH, keys, headDim);
+            valuePanels[pair] = new Panels(packed, (int) (keyPanels.length * keyFloats + pair * valueFloats), Tile.WIDTH, headDim,
+                    keys);
         }
         Rows keyRows = Rows.of(k);
         Rows valueRows = Rows.of(v);

@@ -18,7 +18,7 @@ final class LinearKernel {
     /** Terms read of a row at once: long enough a run of memory for it to be delivered fast. */
     private static final int DEPTH = 2 * Tile.TERMS;
     /** Rows of a chunk, which all meet a panel while it is in the first cache; two blocks of them fit the second. */
-    private static final int CHUNK_ROWS = 72 / Tile.ROWS * Tile.ROWS;
+    private static final int CHUNK_ROWS = 72;
     /** Most rows packed at once; bounds the memory and the sums of a chunk. */
     private static final int PACKED_ROWS = 1536;
 
@@ -66,17 +66,19 @@ final class LinearKernel {
     private static void multiply(Workers workers, Rows rows, Panels panels, Sink sink) {
         long count = rows.count();
         long share = Math.ceilDiv(count, 4L * workers.threads());
-        int chunkRows = (int) Math.min(CHUNK_ROWS, Math.ceilDiv(share, Tile.ROWS) * Tile.ROWS);
+        int tile = panels.tileRows();
+        int chunkRows = (int) Math.min(CHUNK_ROWS / tile, Math.ceilDiv(share, tile)) * tile;
         workers.run(Math.toIntExact(Math.ceilDiv(count, chunkRows)), (chunk, scratch) -> {
             long row = (long) chunk * chunkRows;
             int inChunk = (int) Math.min(chunkRows, count - row);
-            int stride = panels.count() * Tile.WIDTH;
+            int stride = panels.count() * panels.width();
             sink.write(sums(rows, row, inChunk, panels, stride, scratch), stride, row, inChunk, scratch);
         });
     }
 
     private static float[] sums(Rows rows, long first, int count, Panels panels, int stride, Scratch scratch) {
-        int tiled = Math.ceilDiv(count, Tile.ROWS) * Tile.ROWS;
+        int tile = panels.tileRows();
+        int tiled = Math.ceilDiv(count, tile) * tile;
         float[] read = scratch.floats(READ_SLOT, CHUNK_ROWS * DEPTH);
         float[] sums = scratch.floats(SUM_SLOT, tiled * stride);
         if (panels.terms() == 0) {
@@ -95,9 +97,16 @@ final class LinearKernel {
             for (int block = 0; block < blocks; block++) {
                 for (int panel = 0; panel < panels.count(); panel++) {
                     int at = panels.at(firstBlock + block, panel);
-                    for (int i = 0; i < tiled; i += Tile.ROWS) {
-                        Tile.multiply(read, (block * CHUNK_ROWS + i) * Tile.TERMS, panels.values(), at, panels.terms(firstBlock + block),
-                                sums, i * stride + panel * Tile.WIDTH, stride, firstBlock + block == 0);
+                    int terms = panels.terms(firstBlock + block);
+                    boolean fresh = firstBlock + block == 0;
+                    for (int i = 0; i < tiled; i += tile) {
+                        int rowAt = (block * CHUNK_ROWS + i) * Tile.TERMS;
+                        int to = i * stride + panel * panels.width();
+                        if (panels.width() == Tile.WIDTH) {
+                            Tile.multiply(read, rowAt, panels.values(), at, terms, sums, to, stride, fresh);
+                        } else {
+                            NarrowTile.multiply(read, rowAt, panels.values(), at, terms, sums, to, stride, fresh);
+                        }
                     }
                 }
             }

@@ -1,15 +1,16 @@
 package dev.kleinscope.backend.cpu;
 
 /**
- * One factor of a product as {@link Tile} takes it: rows of a matrix side by side, {@link Tile#WIDTH} of them a panel, as
+ * One factor of a product as {@link Tile} takes it: rows of a matrix side by side, {@code width} of them a panel, as
  * [block of terms][panel][term][row]. What fills up the last panel is undefined.
  *
  * @param values may be longer than needed
  * @param origin where the panels begin
+ * @param width {@link Tile#WIDTH}, or a single vector
  * @param rows of the matrix
  * @param terms of each row
  */
-record Panels(float[] values, int origin, int rows, int terms) {
+record Panels(float[] values, int origin, int width, int rows, int terms) {
 
     /** Rows of a panel that are read before they are laid side by side. */
     private static final int GATHERED = 8;
@@ -17,18 +18,24 @@ record Panels(float[] values, int origin, int rows, int terms) {
 
     /** Packs rows {@code first} to {@code first + rows} on all threads, into memory that lasts until the next operation packs its own. */
     static Panels pack(Workers workers, Rows from, long first, int rows, int terms) {
-        Panels panels = new Panels(workers.shared(floats(rows, terms)), 0, rows, terms);
+        int width = rows <= Lanes.COUNT ? Lanes.COUNT : Tile.WIDTH;
+        Panels panels = new Panels(workers.shared(floats(width, rows, terms)), 0, width, rows, terms);
         int count = panels.count();
         workers.run(count * panels.blocks(), (chunk, scratch) -> panels.pack(from, first, chunk / count, chunk % count, scratch));
         return panels;
     }
 
-    static int floats(int rows, int terms) {
-        return Math.toIntExact((long) Math.ceilDiv(rows, Tile.WIDTH) * Tile.WIDTH * terms);
+    static int floats(int width, int rows, int terms) {
+        return Math.toIntExact((long) Math.ceilDiv(rows, width) * width * terms);
     }
 
     int count() {
-        return Math.ceilDiv(rows, Tile.WIDTH);
+        return Math.ceilDiv(rows, width);
+    }
+
+    /** Rows that a tile takes of the other factor. */
+    int tileRows() {
+        return width == Tile.WIDTH ? Tile.ROWS : NarrowTile.ROWS;
     }
 
     int blocks() {
@@ -42,7 +49,7 @@ record Panels(float[] values, int origin, int rows, int terms) {
 
     /** Where a panel's terms of a block begin. */
     int at(int block, int panel) {
-        return origin + (block * Tile.TERMS * count() + panel * terms(block)) * Tile.WIDTH;
+        return origin + (block * Tile.TERMS * count() + panel * terms(block)) * width;
     }
 
     /** Packs one panel's terms of a block. @param first row of {@code from} that is the matrix's first */
@@ -50,17 +57,17 @@ record Panels(float[] values, int origin, int rows, int terms) {
         int to = at(block, panel);
         int length = terms(block);
         float[] read = scratch.floats(ROW_SLOT, GATHERED * Tile.TERMS);
-        int inPanel = Math.min(Tile.WIDTH, rows - panel * Tile.WIDTH);
+        int inPanel = Math.min(width, rows - panel * width);
         for (int row = 0; row < inPanel; row += GATHERED) {
             int gathered = Math.min(GATHERED, inPanel - row);
             for (int i = 0; i < gathered; i++) {
-                from.read(first + panel * Tile.WIDTH + row + i, block * Tile.TERMS, length, read, i * Tile.TERMS);
+                from.read(first + panel * width + row + i, block * Tile.TERMS, length, read, i * Tile.TERMS);
             }
             if (gathered == GATHERED) {
-                layEight(read, length, values, to + row);
+                layEight(read, length, values, to + row, width);
             } else {
                 for (int i = 0; i < gathered; i++) {
-                    lay(read, i * Tile.TERMS, length, values, to + row + i);
+                    lay(read, i * Tile.TERMS, length, values, to + row + i, width);
                 }
             }
         }
@@ -72,22 +79,22 @@ record Panels(float[] values, int origin, int rows, int terms) {
         for (int term = 0; term < terms(block); term++) {
             from.read(first + block * Tile.TERMS + term, 0, rows, read, 0);
             for (int panel = 0; panel < count(); panel++) {
-                int row = panel * Tile.WIDTH;
-                System.arraycopy(read, row, values, at(block, panel) + term * Tile.WIDTH, Math.min(Tile.WIDTH, rows - row));
+                int row = panel * width;
+                System.arraycopy(read, row, values, at(block, panel) + term * width, Math.min(width, rows - row));
             }
         }
     }
 
-    private static void lay(float[] read, int from, int length, float[] values, int to) {
+    private static void lay(float[] read, int from, int length, float[] values, int to, int width) {
         for (int i = 0; i < length; i++) {
-            values[to + i * Tile.WIDTH] = read[from + i];
+            values[to + i * width] = read[from + i];
         }
     }
 
     /** Writes to one place at a time, which takes half as long as a row after the other. */
-    private static void layEight(float[] read, int length, float[] values, int to) {
+    private static void layEight(float[] read, int length, float[] values, int to, int width) {
         for (int i = 0; i < length; i++) {
-            int at = to + i * Tile.WIDTH;
+            int at = to + i * width;
             values[at] = read[i];
             values[at + 1] = read[i + Tile.TERMS];
             values[at + 2] = read[i + 2 * Tile.TERMS];
