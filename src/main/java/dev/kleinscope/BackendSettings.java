@@ -20,11 +20,12 @@ import dev.kleinscope.tensor.DType;
  * @param gemm what multiplies matrices on the cpu backend, or null for oneDNN where it can be used
  * @param cudnn whether attention and convolutions on a GPU are cuDNN's rather than our own kernels'
  * @param rounding where a bf16 run rounds
+ * @param threads of the cpu backend, or null for one each processor
  */
-public record BackendSettings(Backend backend, Precision precision, Gemm gemm, boolean cudnn, Rounding rounding) {
+public record BackendSettings(Backend backend, Precision precision, Gemm gemm, boolean cudnn, Rounding rounding, Integer threads) {
 
     /** The GPU where there is one, else the processor, each as it is fastest. */
-    public static final BackendSettings AUTO = new BackendSettings(Backend.AUTO, null, null, true, Rounding.OURS);
+    public static final BackendSettings AUTO = new BackendSettings(Backend.AUTO, null, null, true, Rounding.OURS, null);
 
     /** Settings that contradict each other, or that the backend found here does not have. */
     public static final class Contradiction extends IllegalArgumentException {
@@ -90,7 +91,8 @@ public record BackendSettings(Backend backend, Precision precision, Gemm gemm, b
         }
         Precision arithmetic = precision != null ? precision
                 : multiplies == Gemm.ONEDNN && CpuOps.whyNoBf16() == null ? Precision.BF16 : Precision.F32;
-        Ops ops = new CpuOps(Runtime.getRuntime().availableProcessors(), multiplies, arithmetic == Precision.BF16 ? DType.BF16 : DType.F32);
+        Ops ops = new CpuOps(threads == null ? Runtime.getRuntime().availableProcessors() : threads, multiplies,
+                arithmetic == Precision.BF16 ? DType.BF16 : DType.F32);
         return new OpenedBackend(ops, Backend.CPU, arithmetic, multiplies, whyNoGpu);
     }
 

@@ -76,7 +76,7 @@ public final class Kleinscope implements AutoCloseable {
      */
     public Kleinscope backend(String name) {
         Backend backend = named("backend", name, Backend.values());
-        return with(new BackendSettings(backend, settings.precision(), settings.gemm(), settings.cudnn(), settings.rounding()));
+        return with(new BackendSettings(backend, settings.precision(), settings.gemm(), settings.cudnn(), settings.rounding(), settings.threads()));
     }
 
     /**
@@ -89,7 +89,7 @@ public final class Kleinscope implements AutoCloseable {
      */
     public Kleinscope precision(String name) {
         Precision precision = named("precision", name, Precision.values());
-        return with(new BackendSettings(settings.backend(), precision, settings.gemm(), settings.cudnn(), settings.rounding()));
+        return with(new BackendSettings(settings.backend(), precision, settings.gemm(), settings.cudnn(), settings.rounding(), settings.threads()));
     }
 
     /**
@@ -102,7 +102,7 @@ public final class Kleinscope implements AutoCloseable {
      */
     public Kleinscope gemm(String name) {
         Gemm gemm = named("gemm", name, Gemm.values());
-        return with(new BackendSettings(settings.backend(), settings.precision(), gemm, settings.cudnn(), settings.rounding()));
+        return with(new BackendSettings(settings.backend(), settings.precision(), gemm, settings.cudnn(), settings.rounding(), settings.threads()));
     }
 
     /**

@@ -52,7 +52,13 @@ final class BackendOptions {
     @Mixin
     private MemoryOptions memory = new MemoryOptions();
 
+    private Integer threads;
     private OpenedBackend opened;
+
+    /** How many threads the cpu backend opens with, the caller's included; null for one each processor. */
+    void threads(Integer count) {
+        threads = count;
+    }
 
     /** The same choices, as far as they concern it, for another backend. Not to be asked for once one was opened. */
     BackendOptions on(Backend other) {
@@ -83,7 +89,7 @@ final class BackendOptions {
         }
         try {
             opened = new BackendSettings(backend, precision != null ? precision : unasked, gemm, !noCudnn,
-                    compat == null ? Rounding.OURS : Rounding.DIFFUSERS).open();
+                    compat == null ? Rounding.OURS : Rounding.DIFFUSERS, threads).open();
         } catch (BackendSettings.Contradiction e) {
             throw new UserInputException(e.getMessage(), e);
         } catch (BackendUnavailableException e) {

@@ -1,5 +1,7 @@
 package dev.kleinscope.cli;
 
+import dev.kleinscope.backend.cpu.CpuOps;
+import dev.kleinscope.backend.cpu.Gemm;
 import dev.kleinscope.backend.cuda.CudaOps;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.pipeline.Klein;
@@ -32,7 +34,9 @@ import picocli.CommandLine.Option;
             "Times are wall clock. Inputs and the rotary table are on the device before the clock of a forward starts, as in a second "
                     + "denoising step, and it stops when the result can be read there. A picture goes from the prompt to 8-bit pixels "
                     + "in memory. Loading opens backend and files and ends with the first forward or encoding done; for files in the "
-                    + "page cache run it twice. Plain forwards and those with probes or norms take turns."
+                    + "page cache run it twice. Plain forwards and those with probes or norms take turns.",
+            "A profile, on the host only and only when asked for, times each operation of a forward and, in the same run, its products "
+                    + "alone: how near the step comes to them."
         },
         footerHeading = "%nExamples:%n",
         footer = {
@@ -42,13 +46,18 @@ import picocli.CommandLine.Option;
             "  kleinscope bench -m MODEL --what load,decode --size 512x512",
             "  kleinscope bench --what forward,probes --repeat 200",
             "      whether probes cost anything where nobody watches",
+            "  kleinscope bench -m MODEL --backend cpu --what profile --repeat 1",
+            "      where a step's time goes, and how far that is from its products alone",
+            "  kleinscope bench -m MODEL --backend cpu --what forward --threads 1,2",
+            "      one core against two",
         })
 final class BenchCommand implements Callable<Integer> {
 
     /** What can be timed. */
     enum What {
         LOAD("load"), ENCODE("encode"), FORWARD("forward"), PROBES("forward, probes that want nothing"), NORMS("forward, norms of all blocks"),
-        CAPTURE("forward, all blocks to the host"), ATTENTION("attention alone"), DECODE("decode"), IMAGE("four-step picture");
+        CAPTURE("forward, all blocks to the host"), ATTENTION("attention alone"), DECODE("decode"), IMAGE("four-step picture"),
+        PROFILE("profile of a forward");
 
         private final String label;
 
@@ -95,7 +104,7 @@ final class BenchCommand implements Callable<Integer> {
     private int maxTokens;
 
     @Option(names = "--what", paramLabel = "W", split = ",",
-            description = "What to time: ${COMPLETION-CANDIDATES}. Default: all that the model has the parts for.")
+            description = "What to time: ${COMPLETION-CANDIDATES}. Default: all that the model has the parts for, but no profile.")
     private Set<What> what;
 
     @Option(names = "--repeat", paramLabel = "N",
@@ -108,12 +117,17 @@ final class BenchCommand implements Callable<Integer> {
                     + " elsewhere.")
     private Integer warmup;
 
+    @Option(names = "--threads", paramLabel = "N", split = ",",
+            description = "Threads on the cpu backend, one count or several. Default: one for each processor.")
+    private List<Integer> threads;
+
     /**
      * One timed operation.
      *
      * @param what the operation
      * @param part of the model that was loaded; else null
      * @param size of the picture; null where there is none
+     * @param threads that were asked for; null where none were
      * @param runs that were measured
      * @param median seconds
      * @param least seconds
@@ -121,19 +135,20 @@ final class BenchCommand implements Callable<Integer> {
      * @param gigaflops per second at the median; null where operations are not counted
      * @param seconds of each run, in order
      */
-    record Timing(String what, String part, String size, int runs, double median, double least, double most, Double gigaflops,
+    record Timing(String what, String part, String size, Integer threads, int runs, double median, double least, double most, Double gigaflops,
             List<Double> seconds) {
 
-        static Timing of(What what, String part, PictureSize size, Double gigaflop, List<Double> seconds) {
+        static Timing of(What what, String part, PictureSize size, Integer threads, Double gigaflop, List<Double> seconds) {
             double[] sorted = seconds.stream().mapToDouble(Double::doubleValue).sorted().toArray();
             double median = Median.withDefaults().withCopy(true).evaluate(sorted);
-            return new Timing(what.toString(), part, size == null ? null : size.toString(), sorted.length, median, sorted[0],
+            return new Timing(what.toString(), part, size == null ? null : size.toString(), threads, sorted.length, median, sorted[0],
                     sorted[sorted.length - 1], gigaflop == null ? null : gigaflop / median, List.copyOf(seconds));
         }
 
         String label() {
             return What.valueOf(what.toUpperCase(Locale.ROOT)).label + (part == null ? "" : " " + part.replace('_', ' '))
-                    + (size == null ? "" : " " + size);
+                    + (size == null ? "" : " " + size)
+                    + (threads == null ? "" : threads == 1 ? ", 1 thread" : ", " + threads + " threads");
         }
     }
 
@@ -148,26 +163,50 @@ final class BenchCommand implements Callable<Integer> {
             load(blueprint, timings, console);
         }
         Map<String, Object> memory = new LinkedHashMap<>();
-        String describe;
-        try (Ops ops = backend.open(); Klein klein = new Klein(files(blueprint, ops instanceof CudaOps), ops)) {
-            describe = ops.describe();
-            settle(ops instanceof CudaOps);
-            try (ProcessMemory peak = new ProcessMemory(); Progress progress = console.progress("bench", steps(timed))) {
-                BenchRuns runs = new BenchRuns(klein, ops, maxTokens, ops instanceof CudaOps ? ATTENTION_CALLS : 1,
-                        (size, gigaflop, calls, taking) -> timings.addAll(time(size, gigaflop, calls, progress, taking)));
-                run(runs, timed);
-                if (ProcessMemory.available()) {
-                    memory.put("peak_anonymous_bytes", peak.anonymousPeak());
-                    memory.put("peak_mapped_bytes", peak.filePeak());
+        List<StepProfile> profiles = new ArrayList<>();
+        List<String> describe = new ArrayList<>();
+        for (Integer count : threads == null ? Collections.<Integer>singletonList(null) : threads) {
+            backend.threads(count);
+            try (Ops ops = backend.open(); Klein klein = new Klein(files(blueprint, ops instanceof CudaOps), ops)) {
+                describe.add(ops.describe());
+                requireHost(ops, timed);
+                settle(ops instanceof CudaOps);
+                try (ProcessMemory peak = new ProcessMemory(); Progress progress = console.progress("bench", steps(timed))) {
+                    BenchRuns runs = new BenchRuns(klein, ops, maxTokens, ops instanceof CudaOps ? ATTENTION_CALLS : 1,
+                            (size, gigaflop, calls, taking) -> timings.addAll(time(size, gigaflop, calls, count, progress, taking)));
+                    run(runs, timed);
+                    if (timed.contains(What.PROFILE)) {
+                        profile(runs, count, profiles, progress);
+                    }
+                    if (ProcessMemory.available()) {
+                        memory.put("peak_anonymous_bytes", peak.anonymousPeak());
+                        memory.put("peak_mapped_bytes", peak.filePeak());
+                    }
+                }
+                if (ops instanceof CudaOps device) {
+                    memory.put("device_weight_bytes", device.weightBytes());
+                    memory.put("device_activation_bytes", device.activationBytes());
                 }
             }
-            if (ops instanceof CudaOps device) {
-                memory.put("device_weight_bytes", device.weightBytes());
-                memory.put("device_activation_bytes", device.activationBytes());
+        }
+        print(String.join("; ", describe), timings, profiles, memory, console);
+        return ExitCodes.OK;
+    }
+
+    private void profile(BenchRuns runs, Integer count, List<StepProfile> profiles, Progress progress) {
+        int used = count == null ? Runtime.getRuntime().availableProcessors() : count;
+        try (Ops own = new CpuOps(used, Gemm.JAVA)) {
+            for (PictureSize size : sizes) {
+                profiles.add(runs.profile(size, repeat, own, () -> progress.step(What.PROFILE.label)));
             }
         }
-        print(describe, timings, memory, console);
-        return ExitCodes.OK;
+    }
+
+    private void requireHost(Ops ops, Set<What> timed) {
+        if (!(ops instanceof CpuOps) && (timed.contains(What.PROFILE) || threads != null)) {
+            throw new UserInputException((threads != null ? "--threads" : "--what profile") + " needs --backend cpu, but " + backend.name()
+                    + " is in use");
+        }
     }
 
     private void settle(boolean cuda) {
@@ -180,6 +219,9 @@ final class BenchCommand implements Callable<Integer> {
                 || maxTokens > 4096) {
             throw new UserInputException("--repeat takes 1 to 1000, --warmup 0 to 1000, --max-tokens 16 to 4096");
         }
+        if (threads != null && threads.stream().anyMatch(count -> count < 1 || count > 1024)) {
+            throw new UserInputException("--threads takes 1 to 1024");
+        }
         if (config != null && model.given()) {
             throw new UserInputException("give --config, for random weights, or --model, not both");
         }
@@ -190,7 +232,7 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     private static Set<What> possible(ModelFiles files) {
-        Set<What> possible = EnumSet.allOf(What.class);
+        Set<What> possible = EnumSet.complementOf(EnumSet.of(What.PROFILE));
         boolean encodes = files.has(ComponentKind.TEXT_ENCODER) && files.has(ComponentKind.TOKENIZER);
         boolean draws = files.has(ComponentKind.TRANSFORMER);
         if (!encodes) {
@@ -228,7 +270,7 @@ final class BenchCommand implements Callable<Integer> {
         }
     }
 
-    private List<Timing> time(PictureSize size, Double gigaflop, int calls, Progress progress, Map<What, Runnable> runs) {
+    private List<Timing> time(PictureSize size, Double gigaflop, int calls, Integer count, Progress progress, Map<What, Runnable> runs) {
         Map<What, List<Double>> seconds = new EnumMap<>(What.class);
         for (int i = 0; i < warmup + repeat; i++) {
             for (Map.Entry<What, Runnable> run : runs.entrySet()) {
@@ -242,7 +284,7 @@ final class BenchCommand implements Callable<Integer> {
                 progress.step(run.getKey().label);
             }
         }
-        return seconds.entrySet().stream().map(each -> Timing.of(each.getKey(), null, size, gigaflop, each.getValue())).toList();
+        return seconds.entrySet().stream().map(each -> Timing.of(each.getKey(), null, size, count, gigaflop, each.getValue())).toList();
     }
 
     /** Each part that computes from the prompt to the velocity, up to its first result, on a backend that was just opened. */
@@ -269,16 +311,17 @@ final class BenchCommand implements Callable<Integer> {
                 }
                 console.note(String.format(Locale.ROOT, "loaded the %s: %.2f s", part.folder().replace('_', ' '), seconds.getLast()));
             }
-            timings.add(Timing.of(What.LOAD, part.folder(), part == ComponentKind.TRANSFORMER ? sizes.getFirst() : null, null, seconds));
+            timings.add(Timing.of(What.LOAD, part.folder(), part == ComponentKind.TRANSFORMER ? sizes.getFirst() : null, null, null, seconds));
         }
     }
 
     private long steps(Set<What> timed) {
-        long perSize = timed.stream().filter(each -> each != What.ENCODE && each != What.LOAD).count();
-        return (warmup + repeat) * ((timed.contains(What.ENCODE) ? 1 : 0) + perSize * sizes.size());
+        long profiled = timed.contains(What.PROFILE) ? (long) (1 + repeat) * sizes.size() : 0;
+        long perSize = timed.stream().filter(each -> each != What.ENCODE && each != What.LOAD && each != What.PROFILE).count();
+        return (warmup + repeat) * ((timed.contains(What.ENCODE) ? 1 : 0) + perSize * sizes.size()) + profiled;
     }
 
-    private void print(String describe, List<Timing> timings, Map<String, Object> memory, Console console) {
+    private void print(String describe, List<Timing> timings, List<StepProfile> profiles, Map<String, Object> memory, Console console) {
         String name = config == null ? model.name() : config;
         if (output.json()) {
             Map<String, Object> json = new LinkedHashMap<>();
@@ -308,6 +351,9 @@ final class BenchCommand implements Callable<Integer> {
             json.put("repeat", repeat);
             json.put("timings", timings);
             json.put("probes_to_plain", TurnRatio.of(timings));
+            if (!profiles.isEmpty()) {
+                json.put("profiles", profiles);
+            }
             json.putAll(memory);
             console.json(json);
             return;
@@ -319,6 +365,7 @@ final class BenchCommand implements Callable<Integer> {
                 1e3 * timing.median(), 1e3 * timing.least(), 1e3 * timing.most(),
                 timing.gigaflops() == null ? "" : String.format(Locale.ROOT, "%.1f", timing.gigaflops()))));
         TurnRatio.of(timings).forEach(ratio -> console.result(ratio.line()));
+        profiles.forEach(profile -> profile.lines().forEach(console::result));
         memory.forEach((key, bytes) -> console.result(key.replace('_', ' ').replace(" bytes", "") + ": " + Doctor.bytes((Long) bytes)));
     }
 }

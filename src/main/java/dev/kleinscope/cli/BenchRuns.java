@@ -10,6 +10,7 @@ import dev.kleinscope.ops.Frame;
 import dev.kleinscope.ops.HostBuffer;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.ops.Rope;
+import dev.kleinscope.ops.TimedOps;
 import dev.kleinscope.pipeline.Denoising;
 import dev.kleinscope.pipeline.Image8;
 import dev.kleinscope.pipeline.Klein;
@@ -156,6 +157,40 @@ record BenchRuns(Klein klein, Ops ops, int maxTokens, int calls, Stopwatch watch
                     watch.time(size, gigaflop, 1, Map.of(BenchCommand.What.CAPTURE, captured));
                 }
             }
+        }
+    }
+
+    /**
+     * Times each operation of some forwards, after one that is not counted.
+     *
+     * @param own our own products on as many threads
+     * @param step told of each forward that is done
+     */
+    StepProfile profile(PictureSize size, int runs, Ops own, Runnable step) {
+        Dit dit = klein.dit();
+        Shape shape = klein.latentShape(size.width(), size.height());
+        PositionIds txtIds = PositionIds.text(maxTokens);
+        PositionIds imgIds = PositionIds.image((int) shape.dim(2), (int) shape.dim(3));
+        float[] guidance = dit.config().guidanceEmbeds() ? new float[] {4} : null;
+        TimedOps timed = new TimedOps(ops);
+        double seconds = 0;
+        try (Frame _ = ops.frame()) {
+            Tensor noise = ops.input(Latents.pack(normal(1, shape)));
+            Tensor embeds = ops.input(normal(2, Shape.of(1, maxTokens, dit.config().textDim())));
+            Rope rope = dit.rope(ops, txtIds, imgIds);
+            for (int run = -1; run < runs; run++) {
+                if (run == 0) {
+                    timed.reset();
+                    seconds = 0;
+                }
+                long start = System.nanoTime();
+                try (Frame _ = ops.frame()) {
+                    await(dit.forward(timed, noise, embeds, new float[] {0.5f}, guidance, txtIds, imgIds, rope, Probes.NONE));
+                }
+                seconds += (System.nanoTime() - start) / 1e9;
+                step.run();
+            }
+            return StepProfile.of(size, runs, seconds / runs, timed, ops, own);
         }
     }
 

@@ -11,6 +11,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -72,7 +74,7 @@ class BenchCommandTest {
     @Test
     void leastAndMostAreThoseOfManyRuns() {
         List<Double> seconds = new Random(1).doubles(400, 15, 25).boxed().toList();
-        BenchCommand.Timing timing = BenchCommand.Timing.of(BenchCommand.What.FORWARD, null, null, null, seconds);
+        BenchCommand.Timing timing = BenchCommand.Timing.of(BenchCommand.What.FORWARD, null, null, null, null, seconds);
         List<Double> sorted = seconds.stream().sorted().toList();
         assertEquals(sorted.getFirst(), timing.least());
         assertEquals(sorted.getLast(), timing.most());
@@ -88,6 +90,38 @@ class BenchCommandTest {
         assertEquals(1.1, ratio.upper(), 1e-12);
         assertEquals(5, ratio.turns());
         assertTrue(ratio.line().contains("1.0000 of a plain forward"), ratio.line());
+    }
+
+    @Test
+    void aProfileTellsWhereAStepsTimeGoes() throws IOException {
+        assertEquals(ExitCodes.OK, bench("--config", sizes(), "--backend", "cpu", "--gemm", "java", "--size", "32x32", "--max-tokens", "16",
+                "--what", "profile", "--repeat", "2", "--threads", "1,2", "--json"), err.toString());
+        JsonNode profiles = JsonMapper.shared().readTree(out.toString()).get("profiles");
+        assertEquals(2, profiles.size());
+        for (JsonNode profile : profiles) {
+            double shares = 0;
+            double products = 0;
+            Set<String> operations = new TreeSet<>();
+            for (JsonNode entry : profile.get("entries")) {
+                operations.add(entry.get("operation").asString());
+                shares += entry.get("share").asDouble();
+                assertTrue(entry.get("rate").asDouble() > 0 && entry.get("ceiling").asDouble() > 0, entry.toString());
+                if (entry.get("operation").asString().equals("linear")) {
+                    products += 2e-9 * entry.get("calls").asLong() * entry.get("rows").asLong() * entry.get("in").asLong()
+                            * entry.get("out").asLong() / entry.get("ceiling").asDouble();
+                }
+            }
+            assertEquals(Set.of("attention", "gatedResidual", "layerNormModulate", "linear", "rmsNormRope", "silu", "swiglu"), operations);
+            assertTrue(shares > 0.1 && shares <= 1, "shares add up to " + shares);
+            assertEquals(products, profile.get("products").asDouble(), 1e-6 * products);
+            assertEquals(profile.get("seconds").asDouble() / products, profile.get("ratio").asDouble(), 1e-3 * profile.get("ratio").asDouble());
+        }
+    }
+
+    @Test
+    void aProfileIsForTheCpuBackend() throws IOException {
+        assertEquals(ExitCodes.BAD_INPUT, bench("--config", sizes(), "--backend", "reference", "--what", "profile"));
+        assertTrue(err.toString().contains("--what profile needs --backend cpu, but reference is in use"), err.toString());
     }
 
     @Test

@@ -22,12 +22,12 @@ final class Convolution {
         if (layer.pointwise()) {
             products.linear(x, flat, out);
         } else {
-            LinearKernel.run(workers, new Windows(x, layer, out), flat, out);
+            LinearKernel.runOnPackedWeights(workers, new Windows(x, layer, out), flat, out);
         }
     }
 
     /** Row i is what output pixel i sees: kernel rows from the top, in each the pixels from the left, in each the channels. */
-    private static final class Windows implements LinearKernel.Rows {
+    private static final class Windows implements Rows {
 
         private final Tensor x;
         private final MemorySegment segment;
@@ -62,7 +62,7 @@ final class Convolution {
         }
 
         @Override
-        public void read(long row, int from, int count, float[] values) {
+        public void read(long row, int from, int count, float[] values, int to) {
             long batch = row / outWidth / outHeight;
             int top = Math.toIntExact(row / outWidth % outHeight * layer.stride() - layer.padding().top());
             int left = Math.toIntExact(row % outWidth * layer.stride() - layer.padding().left());
@@ -74,7 +74,7 @@ final class Convolution {
                 int pixels = Math.min(run, kernelWidth - column);
                 int next = Math.min(end, (pixel + pixels) * channels);
                 long line = x.offset() + batch * x.stride(0) + y * x.stride(1);
-                gather(line, y >= 0 && y < height, left + column, at - pixel * channels, next - at, values, at - from);
+                gather(line, y >= 0 && y < height, left + column, at - pixel * channels, next - at, values, to + at - from);
                 at = next;
             }
         }

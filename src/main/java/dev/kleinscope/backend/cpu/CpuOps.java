@@ -246,15 +246,12 @@ public final class CpuOps implements Ops {
         rows(out, (row, _) -> ProbeKernels.addProjections(x, from, to, out, row));
     }
 
-    /** A query that sees no key gets zeros. Takes as much memory again as k and v for the time it runs. */
+    /** A query that sees no key gets zeros. Keeps as much memory on the heap as the largest k and v together take. */
     @Override
     public void attention(Tensor q, Tensor k, Tensor v, long heads, long kvHeads, AttentionMask mask, Tensor out) {
         HostRows.requireF32("attention", q, k, v, out);
         OpShapes.attention(q, k, v, heads, kvHeads, mask, out);
-        try (Frame _ = frames.open()) {
-            Tensor packed = frames.alloc(Shape.of(AttentionKernel.packedFloats(k, kvHeads)));
-            new AttentionKernel(q, k, v, heads, kvHeads, mask, out, HostRows.segment(packed)).run(workers);
-        }
+        new AttentionKernel(q, k, v, heads, kvHeads, mask, out).run(workers);
     }
 
     /** Takes as much memory as one head of k for the time it runs, and a few rows of scores a thread. */

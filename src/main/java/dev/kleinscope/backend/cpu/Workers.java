@@ -22,6 +22,7 @@ final class Workers implements AutoCloseable {
     private final Condition finished = lock.newCondition();
     private final Scratch callersScratch = new Scratch();
     private final int threads;
+    private float[] shared = new float[0];
     private Job current;
     private int active;
     private boolean closed;
@@ -39,6 +40,15 @@ final class Workers implements AutoCloseable {
 
     int threads() {
         return threads;
+    }
+
+    /** An array of at least {@code size} floats that all threads see; its content lasts until the next operation asks for one. */
+    float[] shared(int size) {
+        if (shared.length < size) {
+            shared = null;
+            shared = new float[size];
+        }
+        return shared;
     }
 
     /**

@@ -18,6 +18,9 @@ import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.HostTensor;
 import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.tensor.Tensor;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -144,6 +147,16 @@ class CpuOpsTest {
             assertEquals(held[0], held[1]);
             assertTrue(ops.peakBytes() > 0 && ops.peakBytes() <= held[0]);
         }
+    }
+
+    /** In a process of its own, where nothing else has shaped what the compiler makes of the kernels. */
+    @Test
+    void aStepAllocatesFewerBytesThanItComputes() throws IOException {
+        Process process = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "--add-modules",
+                "jdk.incubator.vector", "--enable-native-access=ALL-UNNAMED", "-cp", System.getProperty("java.class.path"),
+                StepAllocation.class.getName()).redirectError(ProcessBuilder.Redirect.DISCARD).start();
+        long least = Long.parseLong(new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip());
+        assertTrue(least <= StepAllocation.MOST_BYTES, "a step allocates " + least + " bytes, expected at most " + StepAllocation.MOST_BYTES);
     }
 
     @Test
