@@ -84,7 +84,10 @@ record StepProfile(String size, int runs, double seconds, double products, doubl
         try (Frame _ = ops.frame()) {
             Tensor x = filled(ops, Shape.of(rows, layer.in()));
             Tensor out = ops.alloc(Shape.of(rows, layer.out()));
-            return rate(2.0 * rows * layer.in() * layer.out(), () -> ops.linear(x, layer, out));
+            // tokens, unlike vectors of a whole picture, may be multiplied in bf16
+            Tensor from = rows == 1 ? x : x.reshape(1, rows, layer.in());
+            Tensor to = rows == 1 ? out : out.reshape(1, rows, layer.out());
+            return rate(2.0 * rows * layer.in() * layer.out(), () -> ops.linear(from, layer, to));
         }
     }
 
