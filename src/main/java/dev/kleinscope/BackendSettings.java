@@ -53,7 +53,7 @@ public record BackendSettings(Backend backend, Precision precision, Gemm gemm, b
             try {
                 return new OpenedBackend(new CudaOps(arithmetic, !cudnn, rounding), Backend.CUDA, arithmetic, null, null);
             } catch (CudaUnavailableException e) {
-                if (backend != Backend.AUTO || precision == Precision.BF16 || rounding != Rounding.OURS) {
+                if (backend != Backend.AUTO || rounding != Rounding.OURS) {
                     throw new BackendUnavailableException((backend == Backend.AUTO ? "the GPU" : "--backend cuda")
                             + " cannot be used here: " + e.getMessage(), e);
                 }

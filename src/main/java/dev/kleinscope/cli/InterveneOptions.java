@@ -6,8 +6,11 @@ import dev.kleinscope.probe.InterventionException;
 import dev.kleinscope.weights.Fingerprint;
 import dev.kleinscope.weights.Safetensors;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -18,7 +21,7 @@ import picocli.CommandLine.Option;
 /** What a command changes of the activations on the way. */
 final class InterveneOptions {
 
-    private static final long MOST_BYTES = 1 << 20;
+    private static final int MOST_BYTES = 1 << 20;
 
     @Option(names = "--intervene", paramLabel = "CHANGE",
             description = "Change activations on the way; may be given several times, in order. POINTS:CHANGE[,RESTRICTION]..., for instance "
@@ -84,15 +87,21 @@ final class InterveneOptions {
     }
 
     private static String absolute(String path) {
-        return Path.of(path).toAbsolutePath().normalize().toString();
+        try {
+            return Path.of(path).toAbsolutePath().normalize().toString();
+        } catch (InvalidPathException e) {
+            throw new InterventionException("\"" + path.replace('\0', '?') + "\" is no path of a file: " + e.getReason());
+        }
     }
 
     private List<String> withFile() {
-        try {
-            if (Files.size(file) > MOST_BYTES) {
-                throw new UserInputException("--interventions " + file + " has " + Files.size(file) + " bytes; it holds a change a line");
+        // what tells no size of itself, such as a device, may never end
+        try (InputStream in = Files.newInputStream(file)) {
+            byte[] text = in.readNBytes(MOST_BYTES + 1);
+            if (text.length > MOST_BYTES) {
+                throw new UserInputException("--interventions " + file + " has more than " + MOST_BYTES + " bytes; it holds a change a line");
             }
-            List<String> all = new ArrayList<>(Files.readString(file).lines().map(line -> line.replaceFirst("#.*", "").strip())
+            List<String> all = new ArrayList<>(new String(text, StandardCharsets.UTF_8).lines().map(line -> line.replaceFirst("#.*", "").strip())
                     .filter(line -> !line.isEmpty()).toList());
             all.addAll(changes);
             return all;

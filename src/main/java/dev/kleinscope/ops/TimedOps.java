@@ -7,6 +7,7 @@ import dev.kleinscope.tensor.Tensor;
 import java.lang.foreign.MemorySegment;
 import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -85,7 +86,10 @@ public final class TimedOps implements Ops {
     private void time(Key key, Linear layer, double flops, double bytes, Runnable operation) {
         long start = System.nanoTime();
         operation.run();
-        long took = System.nanoTime() - start;
+        charge(key, layer, flops, bytes, System.nanoTime() - start);
+    }
+
+    private void charge(Key key, Linear layer, double flops, double bytes, long took) {
         Taken entry = taken.computeIfAbsent(key, _ -> new Taken(layer));
         entry.calls++;
         entry.nanos += took;
@@ -176,6 +180,30 @@ public final class TimedOps implements Ops {
         double flops = 2.0 * x.rows() * layer.in() * layer.out();
         time(new Key("linear", x.rows(), layer.in(), layer.out(), layer.weight().dtype().toString()), layer, flops,
                 bytes(x) + bytes(layer.weight()) + bytes(out), () -> ops.linear(x, layer, out));
+    }
+
+    /** Timed together, since a backend may prepare x once; each layer is charged by its width. */
+    @Override
+    public void linear(Tensor x, List<Linear> layers, Tensor out) {
+        long start = System.nanoTime();
+        ops.linear(x, layers, out);
+        long took = System.nanoTime() - start;
+        long width = layers.stream().mapToLong(Linear::out).sum();
+        for (Linear layer : layers) {
+            charge(new Key("linear", x.rows(), layer.in(), layer.out(), layer.weight().dtype().toString()), layer,
+                    2.0 * x.rows() * layer.in() * layer.out(), bytes(x) + bytes(layer.weight()) + DType.F32.bytes(x.rows() * layer.out()),
+                    took * layer.out() / width);
+        }
+    }
+
+    @Override
+    public List<Tensor> weights(List<Tensor> mapped) {
+        return ops.weights(mapped);
+    }
+
+    @Override
+    public WeightGroup weightGroup(String name, long mostElements, Runnable load) {
+        return ops.weightGroup(name, mostElements, load);
     }
 
     @Override

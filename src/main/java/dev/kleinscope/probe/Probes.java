@@ -38,6 +38,11 @@ public interface Probes {
         return false;
     }
 
+    /** Which forward of a step is reported, where {@link #queues}: what is summed can depend on it, since prompts differ in length. */
+    default Pass pass() {
+        return Pass.COND;
+    }
+
     /** See {@link Observer#again}. */
     default void again() {
     }
@@ -66,6 +71,11 @@ public interface Probes {
             @Override
             public boolean queues() {
                 return observer.queues();
+            }
+
+            @Override
+            public Pass pass() {
+                return observer.queues() ? pass : Pass.COND;
             }
 
             @Override

@@ -103,4 +103,15 @@ class InterveneOptionsTest {
         });
         assertEquals(ExitCodes.BAD_INPUT, run("norms", "--intervene-in", "safe", "-o", folder.toString()));
     }
+
+    @Test
+    void aFileOfInterventionsThatIsNoneIsBadInput() throws IOException {
+        Path noPath = Files.writeString(folder.resolve("nul.txt"), "x_embedder:add=a\0b.safetensors\n");
+        Map<Path, String> reasons = Map.of(noPath, "is no path of a file", Path.of("/dev/zero"), "has more than 1048576 bytes");
+        reasons.forEach((file, reason) -> {
+            err.getBuffer().setLength(0);
+            assertEquals(ExitCodes.BAD_INPUT, run("norms", "--interventions", file.toString(), "-o", folder.resolve("out").toString()));
+            assertTrue(err.toString().contains(reason), err.toString());
+        });
+    }
 }

@@ -205,8 +205,8 @@ final class DeviceMemory implements AutoCloseable {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment pointer = arena.allocate(ValueLayout.JAVA_LONG);
             int status = CudaDriver.cuMemAlloc_v2(pointer, bytes);
-            // while operations are recorded nothing can be waited for, so nothing is freed
-            if (status == CudaDriver.CUDA_ERROR_OUT_OF_MEMORY() && !cuda.capturing()) {
+            // while operations are recorded, or rehearsed, nothing can be waited for, so nothing is freed
+            if (status == CudaDriver.CUDA_ERROR_OUT_OF_MEMORY() && !cuda.capturing() && !cuda.rehearsing()) {
                 trim();
                 status = CudaDriver.cuMemAlloc_v2(pointer, bytes);
                 for (BooleanSupplier relief : reliefs) {

@@ -134,7 +134,12 @@ final class Recording {
      * @return false if the watcher now queues other sums than were recorded: then nothing was done but {@link Repeated.Watcher#saw}
      */
     boolean replay(List<Tensor> given, Repeated.Watcher watcher, InputCopy copy) {
-        if (queued && !rehearsed(watcher)) {
+        try {
+            if (queued && !rehearsed(watcher)) {
+                return false;
+            }
+        } catch (CudaUnavailableException e) {
+            // no room for what the watcher sums into; nothing was queued, and freeing this recording makes some
             return false;
         }
         for (int i = 0; i < given.size(); i++) {

@@ -81,7 +81,9 @@ final class Recordings {
                     throw e;
                 }
             }
-            watcher.again();
+            if (watcher.queues()) {
+                watcher.again();
+            }
             // it has no room for memory of its own, but ran without
             remember(plain, key);
             return body.run(inputs, watcher);

@@ -105,7 +105,7 @@ public final class Dit {
             if (guidanceEmbedding != null) {
                 inputs.add(guidanceEmbedding.sinusoid(ops, guidance));
             }
-            return frame.escape(ops.repeat(List.of(this, watched, changed), inputs, new Watching(probes, () -> {
+            return frame.escape(ops.repeat(List.of(this, watched, changed, probes.pass()), inputs, new Watching(probes, () -> {
                 angles(ops, ids, true, rope.cos(), probes);
                 angles(ops, ids, false, rope.sin(), probes);
             }),
