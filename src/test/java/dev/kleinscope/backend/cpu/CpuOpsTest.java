@@ -24,6 +24,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.BiFunction;
 import jdk.incubator.vector.VectorShape;
 import org.junit.jupiter.api.Test;
@@ -189,6 +190,8 @@ class CpuOpsTest {
                 if (index == 5) {
                     throw new IllegalStateException("chunk 5");
                 }
+                // so long that the failure is known before all have run, even if its thread has to wait for a core
+                LockSupport.parkNanos(1_000_000);
             };
             var error = assertThrows(IllegalStateException.class, () -> workers.run(1000, failing));
             assertEquals("chunk 5", error.getMessage());
