@@ -16,16 +16,16 @@ import java.util.Arrays;
 final class LinearKernel {
 
     /** Rows of a chunk, which all meet a panel while it is in the first cache. */
-    private static final int CHUNK_ROWS = Integer.getInteger("jg.chunk", 96);
+    private static final int CHUNK_ROWS = 96;
     /** Of few packed rows, a chunk takes whole tiles of about as many, and more of each row at once. */
     private static final int FEW_ROWS = 16;
     /** Numbers of rows held widened, which fit the second cache: for each row a run of memory long enough to be delivered fast. */
-    private static final int READ = Integer.getInteger("jg.depth", 2) * Tile.TERMS * CHUNK_ROWS;
+    private static final int READ = 2 * Tile.TERMS * CHUNK_ROWS;
     /** Most rows packed at once; bounds the memory and the sums of a chunk. */
-    private static final int PACKED_ROWS = Integer.getInteger("jg.packed", 1536);
+    private static final int PACKED_ROWS = 1536;
 
     /** Rows of the output that are written while their sums are in the first cache. */
-    private static final int TURNED = 16;
+    private static final int TURNED = 8;
 
     private static final int ROW_SLOT = 0;
     private static final int READ_SLOT = 1;
@@ -137,8 +137,12 @@ final class LinearKernel {
         for (int row = 0; row < rows; row += TURNED) {
             int turned = Math.min(TURNED, rows - row);
             for (int i = 0; i < width; i++) {
-                for (int j = 0; j < turned; j++) {
-                    values[j * width + i] = sums[i * stride + row + j];
+                if (turned == TURNED) {
+                    turnEight(sums, i * stride + row, values, i, width);
+                } else {
+                    for (int j = 0; j < turned; j++) {
+                        values[j * width + i] = sums[i * stride + row + j];
+                    }
                 }
             }
             for (int j = 0; j < turned; j++) {
@@ -146,6 +150,17 @@ final class LinearKernel {
                 MemorySegment.copy(values, j * width, target, Lanes.FLOAT, to * Float.BYTES, width);
             }
         }
+    }
+
+    private static void turnEight(float[] sums, int from, float[] values, int to, int width) {
+        values[to] = sums[from];
+        values[to + width] = sums[from + 1];
+        values[to + 2 * width] = sums[from + 2];
+        values[to + 3 * width] = sums[from + 3];
+        values[to + 4 * width] = sums[from + 4];
+        values[to + 5 * width] = sums[from + 5];
+        values[to + 6 * width] = sums[from + 6];
+        values[to + 7 * width] = sums[from + 7];
     }
 
     private static void add(float value, float[] sums, int from, int count) {
