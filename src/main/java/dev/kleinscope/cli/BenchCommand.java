@@ -195,9 +195,10 @@ final class BenchCommand implements Callable<Integer> {
 
     private void profile(BenchRuns runs, Integer count, List<StepProfile> profiles, Progress progress) {
         int used = count == null ? Runtime.getRuntime().availableProcessors() : count;
+        double line = Gemm.JAVA.toString().equals(backend.gemm()) ? StepProfile.OWN_LINE : StepProfile.LINE;
         try (Ops own = new CpuOps(used, Gemm.JAVA)) {
             for (PictureSize size : sizes) {
-                profiles.add(runs.profile(size, repeat, own, () -> progress.step(What.PROFILE.label)));
+                profiles.add(runs.profile(size, repeat, line, own, () -> progress.step(What.PROFILE.label)));
             }
         }
     }

@@ -163,10 +163,11 @@ record BenchRuns(Klein klein, Ops ops, int maxTokens, int calls, Stopwatch watch
     /**
      * Times each operation of some forwards, after one that is not counted.
      *
+     * @param line that its time, in its products' alone, should not exceed
      * @param own our own products on as many threads
      * @param step told of each forward that is done
      */
-    StepProfile profile(PictureSize size, int runs, Ops own, Runnable step) {
+    StepProfile profile(PictureSize size, int runs, double line, Ops own, Runnable step) {
         Dit dit = klein.dit();
         Shape shape = klein.latentShape(size.width(), size.height());
         PositionIds txtIds = PositionIds.text(maxTokens);
@@ -190,7 +191,7 @@ record BenchRuns(Klein klein, Ops ops, int maxTokens, int calls, Stopwatch watch
                 seconds += (System.nanoTime() - start) / 1e9;
                 step.run();
             }
-            return StepProfile.of(size, runs, seconds / runs, timed, ops, own);
+            return StepProfile.of(size, runs, seconds / runs, timed, line, ops, own);
         }
     }
 

@@ -28,7 +28,9 @@ import java.util.Map;
 record StepProfile(String size, int runs, double seconds, double products, double ratio, double line, List<Entry> entries) {
 
     /** What a step may take, measured in its products alone. */
-    private static final double LINE = 1.2;
+    static final double LINE = 1.2;
+    /** The same where they are our own kernel's. */
+    static final double OWN_LINE = 1.25;
     private static final int ROUNDS = 3;
     private static final long COPIED_FLOATS = 1 << 24;
 
@@ -53,10 +55,11 @@ record StepProfile(String size, int runs, double seconds, double products, doubl
 
     /**
      * @param timed holds what {@code runs} steps took
+     * @param line that the ratio should not exceed
      * @param ops what they ran on
      * @param own our own products on as many threads, for the ceiling of attention
      */
-    static StepProfile of(PictureSize size, int runs, double seconds, TimedOps timed, Ops ops, Ops own) {
+    static StepProfile of(PictureSize size, int runs, double seconds, TimedOps timed, double line, Ops ops, Ops own) {
         List<Entry> entries = new ArrayList<>();
         double copies = copyRate(ops);
         double products = 0;
@@ -76,7 +79,7 @@ record StepProfile(String size, int runs, double seconds, double products, doubl
                     taken.seconds() / runs / seconds, computes ? "GFLOP/s" : "GB/s", rate, ceiling));
         }
         entries.sort(Comparator.comparingDouble(Entry::seconds).reversed());
-        return new StepProfile(size.toString(), runs, seconds, products, seconds / products, LINE, List.copyOf(entries));
+        return new StepProfile(size.toString(), runs, seconds, products, seconds / products, line, List.copyOf(entries));
     }
 
     /** GFLOP/s of a layer alone, on input of the same shape, once it was called before. */
