@@ -7,7 +7,6 @@ import dev.kleinscope.model.dit.PositionIds;
 import dev.kleinscope.model.text.TextEncoder;
 import dev.kleinscope.ops.AttentionMask;
 import dev.kleinscope.ops.Frame;
-import dev.kleinscope.ops.HostBuffer;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.ops.Rope;
 import dev.kleinscope.ops.TimedOps;
@@ -19,6 +18,7 @@ import dev.kleinscope.pipeline.Pictures;
 import dev.kleinscope.pipeline.Prompt;
 import dev.kleinscope.pipeline.TorchNoise;
 import dev.kleinscope.pipeline.VaeDecoding;
+import dev.kleinscope.pipeline.intervene.Capture;
 import dev.kleinscope.probe.Observer;
 import dev.kleinscope.probe.Pass;
 import dev.kleinscope.probe.Point;
@@ -29,7 +29,6 @@ import dev.kleinscope.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.EnumSet;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -77,31 +76,6 @@ record BenchRuns(Klein klein, Ops ops, int maxTokens, int calls, Stopwatch watch
         void time(PictureSize size, Double gigaflop, int calls, Map<BenchCommand.What, Runnable> runs);
     }
 
-    /** Copies whole activations to the host, each to a buffer of its own, beside the computation. */
-    private record Capture(Ops ops, Set<String> points, Map<String, HostBuffer> buffers) implements Observer, AutoCloseable {
-
-        @Override
-        public boolean wants(String point) {
-            return points.contains(point);
-        }
-
-        @Override
-        public void saw(int step, Pass pass, String point, Tensor tensor) {
-            HostBuffer buffer = buffers.computeIfAbsent(point, missing -> ops.hostBuffer(tensor.dtype().bytes(tensor.shape().elements())));
-            ops.download(tensor, buffer.segment());
-        }
-
-        @Override
-        public void done(int step, Pass pass) {
-            ops.finish();
-        }
-
-        @Override
-        public void close() {
-            buffers.values().forEach(HostBuffer::close);
-        }
-    }
-
     void encode() {
         Prompt prompt = klein.tokenizer().prompt(PROMPT, maxTokens);
         TextEncoder encoder = klein.textEncoder();
@@ -127,7 +101,8 @@ record BenchRuns(Klein klein, Ops ops, int maxTokens, int calls, Stopwatch watch
             Rope rope = dit.rope(ops, txtIds, imgIds);
             Set<String> blocks = klein.points().points().stream().filter(point -> point.role() == Point.Role.BLOCK).map(Point::name)
                     .collect(Collectors.toSet());
-            try (NormsProbe norms = NormsProbe.blockNorms(klein); Capture capture = new Capture(ops, blocks, new LinkedHashMap<>())) {
+            try (NormsProbe norms = NormsProbe.blockNorms(klein); Capture capture = klein.capture()) {
+                capture.take(blocks);
                 Map<BenchCommand.What, Observer> observers = new EnumMap<>(BenchCommand.What.class);
                 observers.put(BenchCommand.What.FORWARD, null);
                 observers.put(BenchCommand.What.PROBES, INDIFFERENT);
