@@ -15,6 +15,11 @@ public final class Moments {
     private double min = Double.POSITIVE_INFINITY;
     private double max = Double.NEGATIVE_INFINITY;
 
+    /** Of no values. */
+    public Moments() {
+        // all fields begin so
+    }
+
     /** Adds the first values of an array, in whose beginning the finite ones are moved together. */
     public void add(double[] values, int length) {
         Moments part = new Moments();
@@ -63,10 +68,12 @@ public final class Moments {
         return count;
     }
 
+    /** How many values were no number. */
     public long nans() {
         return nans;
     }
 
+    /** How many values were infinite. */
     public long infinities() {
         return infinities;
     }
