@@ -108,7 +108,7 @@ final class AttentionKernel {
         float[] query = scratch.floats(QUERY_SLOT, BLOCK_ROWS * Tile.TERMS * keyPanels.blocks());
         float[] scores = scratch.floats(SCORE_SLOT, BLOCK_ROWS * Tile.TERMS * Math.ceilDiv(keys, Tile.TERMS));
         float[] row = scratch.floats(ROW_SLOT, Math.max(headDim, COUNT));
-        scale(batch, head, from, rows, query, row);
+        gather(batch, head, from, rows, query, row);
         for (int panel = 0; panel < Math.ceilDiv(visible, Tile.WIDTH); panel++) {
             int key = panel * Tile.WIDTH;
             int to = key / Tile.TERMS * BLOCK_ROWS * Tile.TERMS + key % Tile.TERMS;
@@ -120,9 +120,10 @@ final class AttentionKernel {
         int channels = valuePanels.count() * Tile.WIDTH;
         float[] sums = scratch.floats(SUM_SLOT, BLOCK_ROWS * (channels + 1));
         int totals = BLOCK_ROWS * channels;
+        float scale = Softmax.scale(headDim);
         for (int i = 0; i < rows; i++) {
             int seen = operands.visible(batch, from + i);
-            sums[totals + i] = softmax(scores, i * Tile.TERMS, seen, visible, row);
+            sums[totals + i] = softmax(scores, i * Tile.TERMS, seen, visible, scale, row);
         }
         if (visible == 0) {
             Arrays.fill(sums, 0, totals, 0f);
@@ -153,24 +154,24 @@ final class AttentionKernel {
         }
     }
 
-    private void scale(int batch, int head, int from, int rows, float[] query, float[] row) {
-        float scale = (float) (1 / Math.sqrt(headDim));
+    private void gather(int batch, int head, int from, int rows, float[] query, float[] row) {
         MemorySegment segment = HostRows.segment(operands.q());
         for (int i = 0; i < rows; i++) {
             MemorySegment.copy(segment, Lanes.FLOAT, operands.at(operands.q(), batch, from + i, head), row, 0, headDim);
             for (int channel = 0; channel < headDim; channel++) {
-                query[(channel / Tile.TERMS * BLOCK_ROWS + i) * Tile.TERMS + channel % Tile.TERMS] = row[channel] * scale;
+                query[(channel / Tile.TERMS * BLOCK_ROWS + i) * Tile.TERMS + channel % Tile.TERMS] = row[channel];
             }
         }
     }
 
     /**
-     * Replaces the first {@code seen} scores of a row by {@code e^(score - largest)} and those after them, up to {@code visible}, by zero.
+     * Replaces the first {@code seen} scores of a row by {@code 2^(scale (score - largest))} and those after them, up to {@code visible}, by
+     * zero.
      *
      * @param lanes scratch
-     * @return the sum of the exponentials; 1 where there are none
+     * @return the sum of the powers; 1 where there are none
      */
-    private static float softmax(float[] scores, int from, int seen, int visible, float[] lanes) {
+    private static float softmax(float[] scores, int from, int seen, int visible, float scale, float[] lanes) {
         if (seen == 0) {
             clear(scores, from, 0, visible);
             return 1;
@@ -181,17 +182,19 @@ final class AttentionKernel {
         }
         double total = 0;
         for (int first = 0; first < seen; first += Tile.TERMS) {
-            total += exponentials(scores, from + first * BLOCK_ROWS, Math.min(Tile.TERMS, seen - first), maximum, lanes);
+            total += powers(scores, from + first * BLOCK_ROWS, Math.min(Tile.TERMS, seen - first), scale, -maximum * scale, lanes);
         }
         clear(scores, from, seen, visible);
         return (float) total;
     }
 
+    /** As {@link Softmax} finds it. */
     private static float largest(float[] scores, int from, int count, float least) {
         FloatVector largest = Lanes.broadcast(least);
         int whole = count / COUNT * COUNT;
         for (int i = 0; i < whole; i += COUNT) {
-            largest = largest.max(FloatVector.fromArray(FLOATS, scores, from + i));
+            FloatVector score = FloatVector.fromArray(FLOATS, scores, from + i);
+            largest = largest.blend(score, score.compare(VectorOperators.GT, largest));
         }
         float maximum = largest.reduceLanes(VectorOperators.MAX);
         for (int i = whole; i < count; i++) {
@@ -200,18 +203,20 @@ final class AttentionKernel {
         return maximum;
     }
 
-    private static double exponentials(float[] scores, int from, int count, float maximum, float[] lanes) {
+    private static double powers(float[] scores, int from, int count, float scale, float shift, float[] lanes) {
+        FloatVector factor = Lanes.broadcast(scale);
+        FloatVector term = Lanes.broadcast(shift);
         FloatVector sum = FloatVector.zero(FLOATS);
         int whole = count / COUNT * COUNT;
         for (int i = 0; i < whole; i += COUNT) {
-            FloatVector e = Lanes.exp(FloatVector.fromArray(FLOATS, scores, from + i).sub(maximum));
-            e.intoArray(scores, from + i);
-            sum = sum.add(e);
+            FloatVector power = Lanes.exp2(FloatVector.fromArray(FLOATS, scores, from + i).fma(factor, term));
+            power.intoArray(scores, from + i);
+            sum = sum.add(power);
         }
         sum.intoArray(lanes, 0);
         double total = Lanes.sum(lanes, 0);
         if (whole < count) {
-            Lanes.exp(FloatVector.fromArray(FLOATS, scores, from + whole).sub(maximum)).intoArray(scores, from + whole);
+            Lanes.exp2(FloatVector.fromArray(FLOATS, scores, from + whole).fma(factor, term)).intoArray(scores, from + whole);
             for (int i = whole; i < count; i++) {
                 total += scores[from + i];
             }

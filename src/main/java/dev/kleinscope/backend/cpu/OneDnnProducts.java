@@ -75,6 +75,7 @@ final class OneDnnProducts implements Products {
 
     @Override
     public OneDnnAttention attention() {
+        requireOpen();
         return attention;
     }
 
@@ -92,9 +93,7 @@ final class OneDnnProducts implements Products {
      * @return false, with nothing done, where oneDNN has no program for it
      */
     boolean multiply(Tensor x, Linear layer, Tensor out) {
-        if (closed) {
-            throw new IllegalStateException("the cpu backend is closed");
-        }
+        requireOpen();
         if (Thread.currentThread().isInterrupted()) {
             throw new RunInterruptedException("interrupted before a product");
         }
@@ -130,6 +129,12 @@ final class OneDnnProducts implements Products {
         Reference.reachabilityFence(layer);
         Reference.reachabilityFence(out);
         return true;
+    }
+
+    private void requireOpen() {
+        if (closed) {
+            throw new IllegalStateException("the cpu backend is closed");
+        }
     }
 
     private static boolean suits(Tensor weight) {
