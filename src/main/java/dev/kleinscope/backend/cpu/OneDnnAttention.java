@@ -14,8 +14,8 @@ import java.util.function.Consumer;
  * Attention by blocks of query rows whose products are oneDNN's: all scores of a block, an exact softmax, then the weighted values.
  *
  * <p>Keys and values are first packed as oneDNN multiplies by them fastest, in chunks of keys. A block is one of our threads', and a product
- * one thread's: a result's bits depend on its inputs and the machine, not on the number of threads. Sums are f32 over
- * 128 channels or a chunk of keys at most, and then over those.
+ * one thread's: a result's bits depend on its inputs and the machine, not on the number of threads. Sums are f32 over 128 channels or a
+ * chunk of keys at most, and then over those. Values of keys that nobody in a block sees may be multiplied by zeros.
  */
 final class OneDnnAttention implements AutoCloseable {
 

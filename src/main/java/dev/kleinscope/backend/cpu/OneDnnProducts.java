@@ -18,7 +18,7 @@ import java.lang.ref.Reference;
  */
 final class OneDnnProducts implements Products {
 
-    /** Smaller weights are not worth a call, and our own kernel, which adds in more parts, rounds them less. */
+    /** Smaller weights, and fewer scores of a head, are not worth a call, and our own kernel, which adds in more parts, rounds them less. */
     static final long LEAST_WEIGHTS = 1 << 16;
 
     private final long leastWeights;
@@ -40,7 +40,7 @@ final class OneDnnProducts implements Products {
         this(fallback, threads, LEAST_WEIGHTS);
     }
 
-    /** @param leastWeights how many numbers weights have that are worth a product in f32 */
+    /** @param leastWeights how many numbers weights have, or scores a head of attention, that are worth a product in f32 */
     OneDnnProducts(Products fallback, int threads, long leastWeights) {
         this.leastWeights = leastWeights;
         this.fallback = fallback;
