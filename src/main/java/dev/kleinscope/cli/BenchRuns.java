@@ -138,10 +138,10 @@ record BenchRuns(Klein klein, Ops ops, int maxTokens, int calls, Stopwatch watch
     /**
      * Times each operation of some forwards, after one that is not counted.
      *
-     * @param own our own products on as many threads
+     * @param f32 the same products in f32, on as many threads
      * @param step told of each forward that is done
      */
-    StepProfile profile(PictureSize size, int runs, Ops own, Runnable step) {
+    StepProfile profile(PictureSize size, int runs, Ops f32, Runnable step) {
         Dit dit = klein.dit();
         Shape shape = klein.latentShape(size.width(), size.height());
         PositionIds txtIds = PositionIds.text(maxTokens);
@@ -165,7 +165,7 @@ record BenchRuns(Klein klein, Ops ops, int maxTokens, int calls, Stopwatch watch
                 seconds += (System.nanoTime() - start) / 1e9;
                 step.run();
             }
-            return StepProfile.of(size, runs, seconds / runs, timed, ops, own);
+            return StepProfile.of(size, runs, seconds / runs, timed, ops, f32);
         }
     }
 

@@ -39,7 +39,7 @@ record StepProfile(String size, int runs, double seconds, double products, doubl
      * @param seconds of a step, all calls
      * @param share of the step
      * @param rate GFLOP/s, or GB/s where memory bounds it
-     * @param ceiling the rate of the same products alone; for attention that of our own products in f32; for passes over memory that of a
+     * @param ceiling the rate of the same products alone; for attention that of products in f32; for passes over memory that of a
      *     copy
      */
     record Entry(String operation, long rows, long in, long out, String weight, long calls, double seconds, double share, String unit,
@@ -54,9 +54,9 @@ record StepProfile(String size, int runs, double seconds, double products, doubl
     /**
      * @param timed holds what {@code runs} steps took
      * @param ops what they ran on
-     * @param own our own products on as many threads, for the ceiling of attention
+     * @param f32 the same products in f32, for the ceiling of attention
      */
-    static StepProfile of(PictureSize size, int runs, double seconds, TimedOps timed, Ops ops, Ops own) {
+    static StepProfile of(PictureSize size, int runs, double seconds, TimedOps timed, Ops ops, Ops f32) {
         List<Entry> entries = new ArrayList<>();
         double copies = copyRate(ops);
         double products = 0;
@@ -70,7 +70,7 @@ record StepProfile(String size, int runs, double seconds, double products, doubl
                 ceiling = productRate(ops, key.rows(), taken.layer());
                 products += taken.flops() / runs / 1e9 / ceiling;
             } else if (computes) {
-                ceiling = ownRate(own, key.rows(), key.out());
+                ceiling = f32Rate(f32, key.rows(), key.out());
             }
             entries.add(new Entry(key.op(), key.rows(), key.in(), key.out(), key.weight(), taken.calls() / runs, taken.seconds() / runs,
                     taken.seconds() / runs / seconds, computes ? "GFLOP/s" : "GB/s", rate, ceiling));
@@ -91,10 +91,10 @@ record StepProfile(String size, int runs, double seconds, double products, doubl
         }
     }
 
-    private static double ownRate(Ops own, long rows, long width) {
-        try (Frame _ = own.frame()) {
-            Linear square = new Linear(filled(own, Shape.of(width, width)));
-            return productRate(own, rows, square);
+    private static double f32Rate(Ops f32, long rows, long width) {
+        try (Frame _ = f32.frame()) {
+            Linear square = new Linear(filled(f32, Shape.of(width, width)));
+            return productRate(f32, rows, square);
         }
     }
 
