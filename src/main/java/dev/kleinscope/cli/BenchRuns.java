@@ -135,8 +135,40 @@ record BenchRuns(Klein klein, Ops ops, int maxTokens, int calls, Stopwatch watch
         }
     }
 
+    /** Adds up what another observer takes, on a backend that computes before it returns. */
+    private static final class TimedObserver implements Observer {
+
+        private final Observer observer;
+        private long nanos;
+
+        TimedObserver(Observer observer) {
+            this.observer = observer;
+        }
+
+        @Override
+        public boolean wants(String point) {
+            return observer.wants(point);
+        }
+
+        @Override
+        public void saw(int step, Pass pass, String point, Tensor tensor) {
+            time(() -> observer.saw(step, pass, point, tensor));
+        }
+
+        @Override
+        public void done(int step, Pass pass) {
+            time(() -> observer.done(step, pass));
+        }
+
+        private void time(Runnable run) {
+            long start = System.nanoTime();
+            run.run();
+            nanos += System.nanoTime() - start;
+        }
+    }
+
     /**
-     * Times each operation of some forwards, after one that is not counted.
+     * Times each operation of some forwards, and the norms of all blocks, after one forward that is not counted.
      *
      * @param f32 the same products in f32, on as many threads
      * @param step told of each forward that is done
@@ -149,23 +181,28 @@ record BenchRuns(Klein klein, Ops ops, int maxTokens, int calls, Stopwatch watch
         float[] guidance = dit.config().guidanceEmbeds() ? new float[] {4} : null;
         TimedOps timed = new TimedOps(ops);
         double seconds = 0;
-        try (Frame _ = ops.frame()) {
+        try (Frame _ = ops.frame(); NormsProbe probe = NormsProbe.blockNorms(klein)) {
+            TimedObserver norms = new TimedObserver(probe);
             Tensor noise = ops.input(Latents.pack(normal(1, shape)));
             Tensor embeds = ops.input(normal(2, Shape.of(1, maxTokens, dit.config().textDim())));
             Rope rope = dit.rope(ops, txtIds, imgIds);
             for (int run = -1; run < runs; run++) {
                 if (run == 0) {
                     timed.reset();
+                    norms.nanos = 0;
                     seconds = 0;
                 }
                 long start = System.nanoTime();
                 try (Frame _ = ops.frame()) {
-                    await(dit.forward(timed, noise, embeds, new float[] {0.5f}, guidance, txtIds, imgIds, rope, Probes.NONE));
+                    await(dit.forward(timed, noise, embeds, new float[] {0.5f}, guidance, txtIds, imgIds, rope,
+                            Probes.of(norms, 0, Pass.COND)));
+                    norms.done(0, Pass.COND);
                 }
                 seconds += (System.nanoTime() - start) / 1e9;
                 step.run();
             }
-            return StepProfile.of(size, runs, seconds / runs, timed, ops, f32);
+            double watching = norms.nanos / 1e9;
+            return StepProfile.of(size, runs, (seconds - watching) / runs, watching / runs, timed, ops, f32);
         }
     }
 
