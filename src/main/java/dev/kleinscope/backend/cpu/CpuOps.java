@@ -324,15 +324,18 @@ public final class CpuOps implements Ops {
     public void conv2d(Tensor x, Conv2d layer, Tensor out) {
         HostRows.requireF32("conv2d", x, out);
         OpShapes.conv2d(x, layer, out);
-        Convolution.run(workers, products, x, layer, out);
+        Convolution.run(workers, products, x, layer, null, out);
     }
 
-    /** In place, since pictures are large. */
+    /** Without memory of its own, since pictures are large. */
     @Override
     public void conv2dAdded(Tensor x, Conv2d layer, Tensor added, Tensor out) {
+        HostRows.requireF32("conv2d", x);
+        OpShapes.conv2d(x, layer, out);
         alike("conv2dAdded", out, added);
-        conv2d(x, layer, out);
-        rows(out, (row, _) -> RowKernels.addScaled(added, out, 1f, out, row));
+        if (!Convolution.run(workers, products, x, layer, added, out)) {
+            rows(out, (row, _) -> RowKernels.addScaled(added, out, 1f, out, row));
+        }
     }
 
     @Override
