@@ -120,7 +120,7 @@ public final class CpuOps implements Ops {
             return ours;
         }
         OneDnnProducts oneDnn = new OneDnnProducts(ours, threads);
-        return precision == DType.F32 ? oneDnn : new Bf16Products(workers, frames, oneDnn, oneDnn::multiply);
+        return precision == DType.F32 ? oneDnn : new Bf16Products(workers, frames, oneDnn, oneDnn::multiply, oneDnn::prepare);
     }
 
     /** Why products cannot be in bf16 here, in one sentence; null where they can. */

@@ -2,6 +2,7 @@ package dev.kleinscope.backend.cpu;
 
 import dev.kleinscope.bindings.onednn.OneDnn;
 import dev.kleinscope.bindings.onednn.OneDnnLibrary;
+import dev.kleinscope.ops.Conv2d;
 import dev.kleinscope.ops.HostRows;
 import dev.kleinscope.ops.Linear;
 import dev.kleinscope.ops.RunInterruptedException;
@@ -50,6 +51,20 @@ final class OneDnnProducts implements Products {
             return true;
         }
     };
+    private final Map<OneDnnConvolution.Key, Optional<OneDnnConvolution>> convolutions = new LinkedHashMap<>(16, 0.75f, true) {
+
+        private static final long serialVersionUID = 1L;
+
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<OneDnnConvolution.Key, Optional<OneDnnConvolution>> eldest) {
+            if (size() <= KEPT) {
+                return false;
+            }
+            eldest.getValue().ifPresent(OneDnnConvolution::close);
+            return true;
+        }
+    };
+    private final Buffer kernel = new Buffer();
     private float[] biasValues = new float[0];
     private boolean closed;
 
@@ -144,6 +159,47 @@ final class OneDnnProducts implements Products {
         return true;
     }
 
+    /** For {@link Bf16Convolution}; also of pictures in f32 by weights in F32. */
+    Bf16Convolution.Convolver.Prepared prepare(Conv2d layer, long height, long width, Tensor out) {
+        if (closed) {
+            throw new IllegalStateException("the cpu backend is closed");
+        }
+        Tensor weight = layer.weight();
+        if (!weight.contiguous() || !HostRows.segment(weight).isNative() || weight.dtype() != DType.BF16 && weight.dtype() != DType.F32
+                || layer.padding().top() != 0 || layer.padding().bottom() != 0) {
+            return null;
+        }
+        OneDnnLibrary.setThreads(threads);
+        OneDnnConvolution.Key key = new OneDnnConvolution.Key(height, width, layer.in(), out.dim(1), out.dim(2), layer.out(),
+                layer.kernelHeight(), layer.kernelWidth(), layer.stride(), layer.padding().left(), layer.padding().right(), out.stride(1),
+                out.stride(2), weight.dtype(), layer.bias() != null);
+        Optional<OneDnnConvolution> known = convolutions.get(key);
+        if (known == null) {
+            known = Optional.ofNullable(OneDnnConvolution.create(key, engine));
+            convolutions.put(key, known);
+        }
+        OneDnnConvolution convolution = known.orElse(null);
+        if (convolution == null) {
+            return null;
+        }
+        MemorySegment spare = scratch.atLeast(convolution.scratchBytes());
+        MemorySegment prepared = kernel.atLeast(convolution.weightBytes());
+        convolution.prepare(stream, slice(weight, weight.offset(), weight.rows(), weight.dim(-1)), prepared, spare);
+        MemorySegment added = layer.bias() == null ? null : widen(layer.bias());
+        Reference.reachabilityFence(layer);
+        return (x, result) -> {
+            if (Thread.currentThread().isInterrupted()) {
+                throw new RunInterruptedException("interrupted before a convolution");
+            }
+            long bytes = x.dtype().bits() / Byte.SIZE;
+            convolution.run(stream, HostRows.segment(x).asSlice(x.offset() * bytes, x.shape().elements() * bytes), prepared,
+                    HostRows.segment(result).asSlice(result.offset() * Float.BYTES, ((result.dim(1) - 1) * result.stride(1)
+                            + (result.dim(2) - 1) * result.stride(2) + result.dim(3)) * Float.BYTES), spare, added);
+            Reference.reachabilityFence(x);
+            Reference.reachabilityFence(result);
+        };
+    }
+
     private static boolean suits(Tensor weight) {
         DType type = weight.dtype();
         return weight.dim(1) > 0 && (weight.dim(1) == 1 || weight.stride(1) == 1) && HostRows.segment(weight).isNative()
@@ -215,10 +271,13 @@ final class OneDnnProducts implements Products {
             closed = true;
             programs.values().forEach(program -> program.ifPresent(OneDnnProduct::close));
             programs.clear();
+            convolutions.values().forEach(convolution -> convolution.ifPresent(OneDnnConvolution::close));
+            convolutions.clear();
             OneDnn.dnnl_stream_destroy(stream);
             OneDnn.dnnl_engine_destroy(engine);
             scratch.close();
             bias.close();
+            kernel.close();
             arena.close();
         }
     }

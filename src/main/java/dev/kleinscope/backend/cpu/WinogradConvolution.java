@@ -187,15 +187,17 @@ final class WinogradConvolution {
     }
 
     private void multiply(float[] points, int apart, int rows, int panel, int some, float[] products, int productsApart) {
+        int stride = some * WIDTH;
         for (int point = 0; point < POINTS; point++) {
             for (int block = 0; block < blocks(); block++) {
                 int at = pointAt(point, block, apart);
+                int terms = terms(block);
                 for (int i = 0; i < some; i++) {
                     int weightsAt = weightsAt(point, block, panel + i);
                     int to = point * productsApart + i * WIDTH;
                     for (int row = 0; row < rows; row += ROWS) {
-                        Tile.multiply(points, at + row * Tile.TERMS, weights, weightsAt, terms(block), products,
-                                to + row * some * WIDTH, some * WIDTH, block == 0);
+                        Tile.multiply(points, at + row * Tile.TERMS, weights, weightsAt, terms, products, to + row * stride, stride,
+                                block == 0);
                     }
                 }
             }
