@@ -8,8 +8,8 @@ import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 
 /**
- * Convolutions: as the products do them, if they do; else Winograd's where that takes fewer products; else as a linear layer on the window of each output pixel. Windows are gathered
- * as the product packs its rows, a few at a time, so that they take no memory of their own.
+ * Convolutions: as the products do them, if they do; else Winograd's where that takes fewer products; else as a linear layer on the window
+ * of each output pixel. Windows are gathered as the product packs its rows, a few at a time, so that they take no memory of their own.
  */
 final class Convolution {
 
@@ -29,6 +29,7 @@ final class Convolution {
         return added == null;
     }
 
+    /** As a linear layer: a pixel's bits depend on nothing that it does not see. */
     static void direct(Workers workers, Products products, Tensor x, Conv2d layer, Tensor out) {
         Tensor weight = layer.weight();
         Linear flat = new Linear(weight.reshape(weight.dim(0), weight.dim(1) * weight.dim(2) * weight.dim(3)), layer.bias());

@@ -22,11 +22,12 @@ import java.util.List;
 import java.util.function.BiFunction;
 
 /**
- * Operations on all cores through the Vector API, in f32; but products of tokens by BF16 weights in bf16, if asked for.
+ * Operations on all cores through the Vector API, in f32; but products of tokens, and convolutions, by BF16 weights in bf16, if asked
+ * for.
  *
  * <p>Weights are used where they lie and widened on the way. A result's bits depend on its inputs alone: not on the
- * number of threads, nor on how many rows are computed together; but with oneDNN's products they may depend on both, and on
- * the machine. Called by one thread at a time; if that thread is
+ * number of threads, nor on how many rows are computed together, but in a 3x3 convolution on a pixel's place among tiles of 4x4; with
+ * oneDNN's products they may depend on both, and on the machine. Called by one thread at a time; if that thread is
  * interrupted, the operation under way ends with {@link dev.kleinscope.ops.RunInterruptedException}.
  */
 public final class CpuOps implements Ops {
@@ -63,8 +64,8 @@ public final class CpuOps implements Ops {
 
     /**
      * @param threads at least one, the caller included
-     * @param precision what activations [batch, tokens, ..] are rounded to before they are multiplied by BF16 weights: F32, not at all,
-     *     or BF16
+     * @param precision what activations [batch, tokens, ..], and pictures that are convolved, are rounded to before they meet BF16
+     *     weights: F32, not at all, or BF16
      * @throws dev.kleinscope.bindings.onednn.OneDnnLibrary.Unavailable if oneDNN is asked for and cannot be used here
      * @throws IllegalArgumentException if {@code precision} is BF16 where {@link #whyNoBf16} tells that it cannot be, or the products
      *     are not oneDNN's
