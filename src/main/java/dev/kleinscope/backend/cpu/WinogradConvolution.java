@@ -21,14 +21,15 @@ import jdk.incubator.vector.VectorMask;
  * point by point with the transformed weights, and transformed back, all in one thread's caches.
  *
  * <p>A picture differs from the exact one by less than 1e-6 in relative L2, and its bits do not depend on the number of threads, nor on what
- * else is computed with it; but those of a pixel on where in its tile it lies. The transformed weights take four times the memory of f32
- * weights while it runs.
+ * else is computed with it; but those of a pixel on where in its tile it lies. What is not finite spreads over the tiles that see it. The
+ * transformed weights take four times the memory of f32 weights while it runs.
  */
 final class WinogradConvolution {
 
-    /** Fewer channels or pixels are not worth transforming. */
+    /** Fewer channels are not worth transforming. */
     private static final long LEAST_CHANNELS = 16;
-    private static final long LEAST_PIXELS = 32;
+    /** Of fewer, transforming the weights takes longer than the products that it saves. */
+    private static final long LEAST_PIXELS = 256;
     /** Tiles of a chunk: their transforms of 64 channels at one point fit the first cache. */
     private static final int CHUNK_TILES = 48 / ROWS * ROWS;
     /** Channels that are multiplied and transformed back together: at all points, they fit the second cache. */
@@ -215,7 +216,7 @@ final class WinogradConvolution {
         long at = (x.offset() + batch * x.stride(0)) * Float.BYTES + top * lineBytes + left * pixelBytes;
         if (top < 0 || left < 0 || top + READ > height || left + READ > width || in % COUNT != 0) {
             long bytes = (long) whole(in) * Float.BYTES;
-            source = scratch.bytes(POINTS * bytes);
+            source = scratch.bytes(POINTS * bytes).asSlice(0, POINTS * bytes);
             gather(at, top, left, lineBytes, pixelBytes, source, bytes);
             at = 0;
             lineBytes = READ * bytes;
