@@ -25,10 +25,6 @@ import java.util.Arrays;
 record OneDnnProduct(long rows, long in, long out, long xStride, long termStride, long columnStride, long outStride, DType x, DType weight,
         boolean biased, boolean added, long packedFor) implements OneDnnProgram.Key {
 
-    /** Implementations that loop plainly are slower than our own kernel. */
-    private static final String PLAIN = "ref";
-    private static final long MAX_NAME = 256;
-
     /** Of a linear layer, whose weights are [out, in]. */
     static OneDnnProduct linear(long rows, long in, long out, long xStride, long weightStride, long outStride, DType x, DType weight,
             boolean biased) {
@@ -56,7 +52,7 @@ record OneDnnProduct(long rows, long in, long out, long xStride, long termStride
                 }
                 try {
                     int[] names = {OneDnn.DNNL_ARG_SRC(), OneDnn.DNNL_ARG_WEIGHTS(), OneDnn.DNNL_ARG_DST(), OneDnn.DNNL_ARG_BIAS()};
-                    return isPlain(description, arena) ? null
+                    return OneDnnProgram.isPlain(description, arena) ? null
                             : new OneDnnProgram(this, engine, description, biased ? names : Arrays.copyOf(names, 3), layouts);
                 } finally {
                     OneDnn.dnnl_primitive_desc_destroy(description);
@@ -138,12 +134,6 @@ record OneDnnProduct(long rows, long in, long out, long xStride, long termStride
         }
     }
 
-    private boolean isPlain(MemorySegment description, Arena arena) {
-        MemorySegment handle = arena.allocate(ValueLayout.ADDRESS);
-        check("dnnl_primitive_desc_query", OneDnn.dnnl_primitive_desc_query(description, OneDnn.dnnl_query_impl_info_str(), 0, handle), this);
-        return handle.get(ValueLayout.ADDRESS, 0).reinterpret(MAX_NAME).getString(0).startsWith(PLAIN);
-    }
-
     /** Of x, the weights, the output, and the bias. */
     private MemorySegment[] layouts(MemorySegment weights, Arena arena) {
         return new MemorySegment[] {
@@ -164,11 +154,7 @@ record OneDnnProduct(long rows, long in, long out, long xStride, long termStride
 
     /** Of a matrix. To be destroyed. */
     static MemorySegment layout(OneDnnProgram.Key key, Arena arena, int type, long rows, long columns, long rowStride, long columnStride) {
-        MemorySegment handle = arena.allocate(ValueLayout.ADDRESS);
-        check("dnnl_memory_desc_create_with_strides", OneDnn.dnnl_memory_desc_create_with_strides(handle, 2,
-                arena.allocateFrom(ValueLayout.JAVA_LONG, rows, columns), type,
-                arena.allocateFrom(ValueLayout.JAVA_LONG, rowStride, columnStride)), key);
-        return handle.get(ValueLayout.ADDRESS, 0);
+        return OneDnnProgram.layout(key, arena, type, new long[] {rows, columns}, new long[] {rowStride, columnStride});
     }
 
     private static void destroy(MemorySegment[] layouts) {

@@ -2,6 +2,7 @@ package dev.kleinscope.backend.cpu;
 
 import dev.kleinscope.bindings.onednn.OneDnn;
 import dev.kleinscope.bindings.onednn.OneDnnLibrary;
+import dev.kleinscope.ops.Conv2d;
 import dev.kleinscope.ops.HostRows;
 import dev.kleinscope.ops.Linear;
 import dev.kleinscope.ops.RunInterruptedException;
@@ -29,6 +30,7 @@ final class OneDnnProducts implements Products {
     private final OneDnnPrograms programs;
     private final OneDnnAttention attention;
     private final OneDnnPrograms.Buffer bias = new OneDnnPrograms.Buffer();
+    private final OneDnnPrograms.Buffer kernel = new OneDnnPrograms.Buffer();
     private float[] biasValues = new float[0];
     private boolean closed;
 
@@ -131,6 +133,45 @@ final class OneDnnProducts implements Products {
         return true;
     }
 
+    /** For {@link Bf16Convolution}; also of pictures in f32 by weights in F32. */
+    Bf16Convolution.Convolver.Prepared prepare(Conv2d layer, long height, long width, Tensor out) {
+        requireOpen();
+        Tensor weight = layer.weight();
+        if (!weight.contiguous() || !HostRows.segment(weight).isNative() || weight.dtype() != DType.BF16 && weight.dtype() != DType.F32
+                || layer.padding().top() != 0 || layer.padding().bottom() != 0) {
+            return null;
+        }
+        OneDnnLibrary.setThreads(threads);
+        OneDnnConvolution key = new OneDnnConvolution(height, width, layer.in(), out.dim(1), out.dim(2), layer.out(), layer.kernelHeight(),
+                layer.kernelWidth(), layer.stride(), layer.padding().left(), layer.padding().right(), out.stride(1), out.stride(2),
+                weight.dtype(), layer.bias() != null);
+        OneDnnProgram convolution = programs.get(key);
+        OneDnnProgram packing = convolution == null ? null : programs.get(new OneDnnConvolution.Packing(key));
+        if (packing == null) {
+            return null;
+        }
+        MemorySegment packed = kernel.atLeast(packing.bytes(1));
+        programs.run(packing, slice(weight, weight.offset(), weight.rows(), weight.dim(-1)), packed);
+        MemorySegment added = layer.bias() == null ? null : widen(layer.bias());
+        Reference.reachabilityFence(layer);
+        return (x, result) -> {
+            if (Thread.currentThread().isInterrupted()) {
+                throw new RunInterruptedException("interrupted before a convolution");
+            }
+            long bytes = x.dtype().bits() / Byte.SIZE;
+            MemorySegment in = HostRows.segment(x).asSlice(x.offset() * bytes, x.shape().elements() * bytes);
+            MemorySegment to = HostRows.segment(result).asSlice(result.offset() * Float.BYTES, ((result.dim(1) - 1) * result.stride(1)
+                    + (result.dim(2) - 1) * result.stride(2) + result.dim(3)) * Float.BYTES);
+            if (added == null) {
+                programs.run(convolution, in, packed, to);
+            } else {
+                programs.run(convolution, in, packed, to, added);
+            }
+            Reference.reachabilityFence(x);
+            Reference.reachabilityFence(result);
+        };
+    }
+
     private void requireOpen() {
         if (closed) {
             throw new IllegalStateException("the cpu backend is closed");
@@ -178,6 +219,7 @@ final class OneDnnProducts implements Products {
             attention.close();
             programs.close();
             bias.close();
+            kernel.close();
             OneDnn.dnnl_engine_destroy(engine);
             arena.close();
         }

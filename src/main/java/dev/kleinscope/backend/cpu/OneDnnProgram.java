@@ -9,6 +9,10 @@ import java.lang.foreign.ValueLayout;
 /** What oneDNN made for operands of certain shapes, with the memory objects that it is given. Used by one thread at a time. */
 final class OneDnnProgram implements AutoCloseable {
 
+    /** Implementations that loop plainly are slower than our own kernels. */
+    private static final String PLAIN = "ref";
+    private static final long MAX_NAME = 256;
+
     /** All that a program depends on. */
     interface Key {
 
@@ -77,6 +81,22 @@ final class OneDnnProgram implements AutoCloseable {
 
     private void give(int argument, MemorySegment memory) {
         check("dnnl_memory_set_data_handle", OneDnn.dnnl_memory_set_data_handle(memories[argument], memory), "a product");
+    }
+
+    /** Whether a primitive of this description would be slower than our own kernels. */
+    static boolean isPlain(MemorySegment description, Arena arena) {
+        MemorySegment handle = arena.allocate(ValueLayout.ADDRESS);
+        check("dnnl_primitive_desc_query", OneDnn.dnnl_primitive_desc_query(description, OneDnn.dnnl_query_impl_info_str(), 0, handle),
+                "a product");
+        return handle.get(ValueLayout.ADDRESS, 0).reinterpret(MAX_NAME).getString(0).startsWith(PLAIN);
+    }
+
+    /** To be destroyed. @param strides in elements */
+    static MemorySegment layout(Key key, Arena arena, int type, long[] sizes, long[] strides) {
+        MemorySegment handle = arena.allocate(ValueLayout.ADDRESS);
+        check("dnnl_memory_desc_create_with_strides", OneDnn.dnnl_memory_desc_create_with_strides(handle, sizes.length,
+                arena.allocateFrom(ValueLayout.JAVA_LONG, sizes), type, arena.allocateFrom(ValueLayout.JAVA_LONG, strides)), key);
+        return handle.get(ValueLayout.ADDRESS, 0);
     }
 
     /** @throws OutOfMemoryError or IllegalStateException unless {@code status} is success */
