@@ -45,8 +45,8 @@ final class BackendOptions {
     private Gemm gemm;
 
     @Option(names = "--precision", paramLabel = "P", description = "Arithmetic: ${COMPLETION-CANDIDATES}. On the cpu backend bf16 is that of "
-            + "linear layers on tokens whose weights are in BF16; all else is f32. Default: bf16 where the backend has it, as doctor "
-            + "tells, else f32; validate and the original protocols take f32.")
+            + "linear layers on tokens and convolutions, where weights are in BF16; all else is f32. Default: bf16 where the backend "
+            + "has it, as doctor tells, else f32; validate and the original protocols take f32.")
     private Precision precision;
 
     @Mixin

@@ -196,9 +196,9 @@ final class BenchCommand implements Callable<Integer> {
     private void profile(BenchRuns runs, Integer count, List<StepProfile> profiles, Progress progress) {
         int used = count == null ? Runtime.getRuntime().availableProcessors() : count;
         double line = Gemm.JAVA.toString().equals(backend.gemm()) ? StepProfile.OWN_LINE : StepProfile.LINE;
-        try (Ops own = new CpuOps(used, Gemm.JAVA)) {
+        try (Ops f32 = new CpuOps(used, Gemm.ONEDNN.toString().equals(backend.gemm()) ? Gemm.ONEDNN : Gemm.JAVA)) {
             for (PictureSize size : sizes) {
-                profiles.add(runs.profile(size, repeat, line, own, () -> progress.step(What.PROFILE.label)));
+                profiles.add(runs.profile(size, repeat, line, f32, () -> progress.step(What.PROFILE.label)));
             }
         }
     }

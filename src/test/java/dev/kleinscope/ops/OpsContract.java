@@ -379,11 +379,17 @@ public abstract class OpsContract {
         convolution(40, 37, 130, 70, 3, 3, 1, Conv2d.Padding.around(1), DType.BF16);
         convolution(9, 11, 24, 3, 3, 3, 1, Conv2d.Padding.around(1), DType.BF16);
         convolution(15, 14, 40, 40, 3, 3, 2, new Conv2d.Padding(0, 0, 1, 1), DType.F32);
+        convolution(17, 16, 512, 20, 3, 3, 1, Conv2d.Padding.around(1), DType.BF16);
+        for (int i = 0; i < paddings.length; i++) {
+            convolution(1 + 5 * i, 257, 17, 50, 3, 3, 1, i == 2 ? Conv2d.Padding.around(2) : paddings[i], types[i]);
+            convolution(37 + i, 9 - i, 85, 16, 3, 3, 1, paddings[i], types[i]);
+        }
     }
 
     @Test
     void aConvolutionIsAddedToAPicture() {
-        for (int[] sizes : new int[][] {{5, 7, 3, 13, 3}, {6, 4, 61, 8, 1}, {1, 1, 16, 1, 3}, {12, 9, 32, 40, 3}}) {
+        for (int[] sizes : new int[][] {{5, 7, 3, 13, 3}, {6, 4, 61, 8, 1}, {1, 1, 16, 1, 3}, {12, 9, 32, 40, 3}, {24, 13, 32, 40, 3},
+            {17, 18, 20, 37, 3}}) {
             Tensor weight = weight(DType.BF16, sizes[3], sizes[2], sizes[4], sizes[4]);
             Tensor bias = sizes[3] % 2 == 1 ? weight(DType.F32, sizes[3]) : null;
             check("conv2dAdded " + Arrays.toString(sizes), Shape.of(2, sizes[0], sizes[1], sizes[3]), (on, in, out) ->
@@ -635,6 +641,9 @@ public abstract class OpsContract {
         attention(65, 65, 4, 1, 96, mask);
         attention(257, 257, 2, 2, 8, mask);
         attention(129, 257, 2, 1, 64, new AttentionMask(false, new long[] {128, 257}));
+        attention(193, 513, 2, 1, 24, new AttentionMask(false, new long[] {513, 256}));
+        attention(5, 1041, 2, 1, 16, AttentionMask.NONE);
+        attention(70, 40, 2, 1, 144, new AttentionMask(true, new long[] {40, 33}));
         HostTensor q = normal(19, 3, 16);
         AttentionMask many = new AttentionMask(false, IntStream.range(0, 19).mapToLong(batch -> batch % 7).toArray());
         check("attention on 19 batches", q.shape(), (on, in, out) -> on.attention(in[0], in[1], in[1], 2, 2, many, out), q,

@@ -1,5 +1,6 @@
 package dev.kleinscope.backend.cpu;
 
+import dev.kleinscope.ops.Conv2d;
 import dev.kleinscope.ops.Frame;
 import dev.kleinscope.ops.HostFrames;
 import dev.kleinscope.ops.HostRows;
@@ -13,10 +14,10 @@ import java.util.List;
 
 /**
  * Products of tokens by BF16 weights: activations are rounded to bf16, once for all layers of one input, multiplied by the weights as they
- * lie, summed in f32.
+ * lie, summed in f32. Convolutions of many channels likewise, but of single pixels.
  *
- * <p>All else stays f32: vectors [batch, n], from which time embedding and modulation are made; pictures; and layers whose weights the
- * file holds in another type, which bf16 would make less precise than it holds them.
+ * <p>All else stays f32: vectors [batch, n], from which time embedding and modulation are made; and layers whose weights the file holds in
+ * another type, which bf16 would make less precise than it holds them.
  */
 final class Bf16Products implements Products {
 
@@ -27,6 +28,7 @@ final class Bf16Products implements Products {
     private final HostFrames frames;
     private final Products f32;
     private final Product product;
+    private final Bf16Convolution.Convolver convolver;
 
     /** What multiplies rounded activations. */
     interface Product {
@@ -43,16 +45,23 @@ final class Bf16Products implements Products {
     }
 
     /** @param f32 for what is not multiplied in bf16; closed with this */
-    Bf16Products(Workers workers, HostFrames frames, Products f32, Product product) {
+    Bf16Products(Workers workers, HostFrames frames, Products f32, Product product, Bf16Convolution.Convolver convolver) {
         this.workers = workers;
         this.frames = frames;
         this.f32 = f32;
         this.product = product;
+        this.convolver = convolver;
     }
 
     @Override
     public String describe() {
         return "in bf16 " + f32.describe();
+    }
+
+    /** In f32. */
+    @Override
+    public OneDnnAttention attention() {
+        return f32.attention();
     }
 
     @Override
@@ -79,6 +88,11 @@ final class Bf16Products implements Products {
         }
     }
 
+    @Override
+    public boolean convolve(Tensor x, Conv2d layer, Tensor out) {
+        return Bf16Convolution.run(workers, frames, convolver, x, layer, out);
+    }
+
     private static boolean suits(Linear layer) {
         return layer.weight().dtype() == DType.BF16;
     }
@@ -101,7 +115,8 @@ final class Bf16Products implements Products {
         return rounded;
     }
 
-    private static void round(MemorySegment from, long fromByte, MemorySegment to, long toByte, int width) {
+    /** Rounds {@code width} neighbouring values. */
+    static void round(MemorySegment from, long fromByte, MemorySegment to, long toByte, int width) {
         int whole = width / Lanes.COUNT * Lanes.COUNT;
         for (int i = 0; i < whole; i += Lanes.COUNT) {
             Lanes.storeBf16(Lanes.load(from, fromByte + (long) i * Float.BYTES), to, toByte + (long) i * Short.BYTES);

@@ -8,21 +8,35 @@ import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 
 /**
- * A convolution as a linear layer on the window of each output pixel. Windows are gathered as the product packs its rows,
- * a few at a time, so that they take no memory of their own.
+ * Convolutions: as the products do them, if they do; else Winograd's where that takes fewer products; else as a linear layer on the window
+ * of each output pixel. Windows are gathered as the product packs its rows, a few at a time, so that they take no memory of their own.
  */
 final class Convolution {
 
     private Convolution() {
     }
 
-    static void run(Workers workers, Products products, Tensor x, Conv2d layer, Tensor out) {
+    /** @return whether {@code added} is in the result already */
+    static boolean run(Workers workers, Products products, Tensor x, Conv2d layer, Tensor added, Tensor out) {
+        if (products.convolve(x, layer, out)) {
+            return added == null;
+        }
+        if (WinogradConvolution.suits(layer, out)) {
+            WinogradConvolution.run(workers, x, layer, added, out);
+            return true;
+        }
+        direct(workers, products, x, layer, out);
+        return added == null;
+    }
+
+    /** As a linear layer: a pixel's bits depend on nothing that it does not see. */
+    static void direct(Workers workers, Products products, Tensor x, Conv2d layer, Tensor out) {
         Tensor weight = layer.weight();
         Linear flat = new Linear(weight.reshape(weight.dim(0), weight.dim(1) * weight.dim(2) * weight.dim(3)), layer.bias());
-        if (layer.pointwise()) {
+        if (layer.pointwise() && weight.shape().elements() >= OneDnnProducts.LEAST_WEIGHTS) {
             products.linear(x, flat, out);
         } else {
-            LinearKernel.runOnPackedWeights(workers, new Windows(x, layer, out), flat, out);
+            LinearKernel.runOnPackedWeights(workers, layer.pointwise() ? Rows.of(x) : new Windows(x, layer, out), flat, out);
         }
     }
 

@@ -22,11 +22,12 @@ import java.util.List;
 import java.util.function.BiFunction;
 
 /**
- * Operations on all cores through the Vector API, in f32; but products of tokens by BF16 weights in bf16, if asked for.
+ * Operations on all cores through the Vector API, in f32; but products of tokens, and convolutions, by BF16 weights in bf16, if asked
+ * for.
  *
  * <p>Weights are used where they lie and widened on the way. A result's bits depend on its inputs alone: not on the
- * number of threads, nor on how many rows are computed together; but with oneDNN's products they may depend on both, and on
- * the machine. Called by one thread at a time; if that thread is
+ * number of threads, nor on how many rows are computed together, but in a 3x3 convolution on a pixel's place among tiles of 4x4; with
+ * oneDNN's products they may depend on both, and on the machine. Called by one thread at a time; if that thread is
  * interrupted, the operation under way ends with {@link dev.kleinscope.ops.RunInterruptedException}.
  */
 public final class CpuOps implements Ops {
@@ -63,8 +64,8 @@ public final class CpuOps implements Ops {
 
     /**
      * @param threads at least one, the caller included
-     * @param precision what activations [batch, tokens, ..] are rounded to before they are multiplied by BF16 weights: F32, not at all,
-     *     or BF16
+     * @param precision what activations [batch, tokens, ..], and pictures that are convolved, are rounded to before they meet BF16
+     *     weights: F32, not at all, or BF16
      * @throws dev.kleinscope.bindings.onednn.OneDnnLibrary.Unavailable if oneDNN is asked for and cannot be used here
      * @throws IllegalArgumentException if {@code precision} is BF16 where {@link #whyNoBf16} tells that it cannot be, or the products
      *     are not oneDNN's
@@ -120,7 +121,7 @@ public final class CpuOps implements Ops {
             return ours;
         }
         OneDnnProducts oneDnn = new OneDnnProducts(ours, threads);
-        return precision == DType.F32 ? oneDnn : new Bf16Products(workers, frames, oneDnn, oneDnn::multiply);
+        return precision == DType.F32 ? oneDnn : new Bf16Products(workers, frames, oneDnn, oneDnn::multiply, oneDnn::prepare);
     }
 
     /** Why products cannot be in bf16 here, in one sentence; null where they can. */
@@ -246,12 +247,25 @@ public final class CpuOps implements Ops {
         rows(out, (row, _) -> ProbeKernels.addProjections(x, from, to, out, row));
     }
 
-    /** A query that sees no key gets zeros. Keeps as much memory on the heap as the largest k and v together take. */
+    /**
+     * A query that sees no key gets zeros. Takes as much memory as k and v together, and for each thread scores of a block of queries; our
+     * own kernel keeps it on the heap.
+     */
     @Override
     public void attention(Tensor q, Tensor k, Tensor v, long heads, long kvHeads, AttentionMask mask, Tensor out) {
         HostRows.requireF32("attention", q, k, v, out);
         OpShapes.attention(q, k, v, heads, kvHeads, mask, out);
-        new AttentionKernel(q, k, v, heads, kvHeads, mask, out).run(workers);
+        AttentionHeads operands = new AttentionHeads(q, k, v, Math.toIntExact(heads), Math.toIntExact(kvHeads), mask, out);
+        OneDnnAttention oneDnn = products.attention();
+        OneDnnAttention.Plan plan = oneDnn == null ? null : oneDnn.plan(operands);
+        if (plan == null) {
+            new AttentionKernel(operands).run(workers);
+            return;
+        }
+        try (Frame _ = frames.open()) {
+            oneDnn.run(workers, operands, plan, alloc(Shape.of(plan.packedFloats(operands.batches() * operands.kvHeads()))),
+                    alloc(Shape.of(plan.scoreFloats(workers.threads()))));
+        }
     }
 
     /** Takes as much memory as one head of k for the time it runs, and a few rows of scores a thread. */
@@ -324,15 +338,18 @@ public final class CpuOps implements Ops {
     public void conv2d(Tensor x, Conv2d layer, Tensor out) {
         HostRows.requireF32("conv2d", x, out);
         OpShapes.conv2d(x, layer, out);
-        Convolution.run(workers, products, x, layer, out);
+        Convolution.run(workers, products, x, layer, null, out);
     }
 
-    /** In place, since pictures are large. */
+    /** Without memory of its own, since pictures are large. */
     @Override
     public void conv2dAdded(Tensor x, Conv2d layer, Tensor added, Tensor out) {
+        HostRows.requireF32("conv2d", x);
+        OpShapes.conv2d(x, layer, out);
         alike("conv2dAdded", out, added);
-        conv2d(x, layer, out);
-        rows(out, (row, _) -> RowKernels.addScaled(added, out, 1f, out, row));
+        if (!Convolution.run(workers, products, x, layer, added, out)) {
+            rows(out, (row, _) -> RowKernels.addScaled(added, out, 1f, out, row));
+        }
     }
 
     @Override

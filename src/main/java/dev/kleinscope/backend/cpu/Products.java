@@ -1,5 +1,6 @@
 package dev.kleinscope.backend.cpu;
 
+import dev.kleinscope.ops.Conv2d;
 import dev.kleinscope.ops.Linear;
 import dev.kleinscope.tensor.Tensor;
 import java.util.List;
@@ -22,6 +23,21 @@ interface Products extends AutoCloseable {
             linear(x, layer, out.slice(-1, from, from + layer.out()));
             from += layer.out();
         }
+    }
+
+    /** What computes attention with the same products; null where that is our own kernel. */
+    default OneDnnAttention attention() {
+        return null;
+    }
+
+    /**
+     * A convolution, of which the bias is a part. Nobody is obliged.
+     *
+     * @param out f32
+     * @return false, with nothing done, where it is better left to others
+     */
+    default boolean convolve(Tensor x, Conv2d layer, Tensor out) {
+        return false;
     }
 
     /** What computes them, for people, as {@code by oneDNN}; empty for our own. */

@@ -1,5 +1,6 @@
 package dev.kleinscope.backend.cpu;
 
+import dev.kleinscope.ops.Conv2d;
 import dev.kleinscope.ops.Linear;
 import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.HostStorage;
@@ -16,7 +17,8 @@ final class Bf16Emulation {
     static CpuOps open(int threads) {
         return new CpuOps(threads, (workers, frames) -> {
             Products java = new JavaProducts(workers);
-            return new Bf16Products(workers, frames, java, (x, layer, out) -> multiply(java, x, layer, out));
+            return new Bf16Products(workers, frames, java, (x, layer, out) -> multiply(java, x, layer, out),
+                    (layer, _, _, _) -> (x, out) -> convolve(workers, java, x, layer, out));
         });
     }
 
@@ -24,8 +26,19 @@ final class Bf16Emulation {
         if (x.dtype() != DType.BF16 || !x.contiguous() || layer.weight().dtype() != DType.BF16) {
             throw new AssertionError("expected bf16 times BF16, found " + x + " times " + layer.weight().dtype());
         }
-        HostTensor wide = x.toHost();
-        java.linear(Tensor.of("rounded", DType.F32, wide.shape(), new HostStorage(MemorySegment.ofArray(wide.values()))), layer, out);
+        java.linear(wide(x), layer, out);
         return true;
+    }
+
+    static void convolve(Workers workers, Products java, Tensor x, Conv2d layer, Tensor out) {
+        if (x.dtype() != DType.BF16 || !x.contiguous() || layer.weight().dtype() != DType.BF16) {
+            throw new AssertionError("expected bf16 under BF16, found " + x + " under " + layer.weight().dtype());
+        }
+        Convolution.direct(workers, java, wide(x), layer, out);
+    }
+
+    private static Tensor wide(Tensor x) {
+        HostTensor wide = x.toHost();
+        return Tensor.of("rounded", DType.F32, wide.shape(), new HostStorage(MemorySegment.ofArray(wide.values())));
     }
 }

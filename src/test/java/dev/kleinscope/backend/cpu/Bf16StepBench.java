@@ -73,7 +73,7 @@ final class Bf16StepBench {
                 boolean done = oneDnn.multiply(x, layer, out);
                 nanos.merge("products in bf16", System.nanoTime() - start, Long::sum);
                 return done;
-            });
+            }, oneDnn::prepare);
         })) {
             Ops timed = (Ops) Proxy.newProxyInstance(Ops.class.getClassLoader(), new Class<?>[] {Ops.class},
                     (proxy, method, values) -> call(ops, proxy, method, values));

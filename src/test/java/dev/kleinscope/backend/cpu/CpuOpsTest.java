@@ -97,15 +97,32 @@ class CpuOpsTest {
 
     @Test
     void aConvolvedPixelDoesNotDependOnWhatItDoesNotSee() {
-        HostTensor x = normal(1, 1, 40, 21, 130);
+        HostTensor x = normal(1, 1, 40, 41, 130);
+        Tensor weight = Weights.of(DType.F32, normal(2, 65, 130, 3, 3));
+        BiFunction<Ops, Tensor, Tensor> conv = (ops, in) ->
+                ops.conv2d(in, new Conv2d(ops.convWeight(weight), null, 2, Conv2d.Padding.NONE));
+        float[] all = run(2, x, conv);
+        float[] part = run(3, x, (ops, in) -> conv.apply(ops, in.slice(1, 10, 20).slice(2, 4, 11)));
+        samePixels(all, 20, 5, 2, part, 4, 3, 65);
+    }
+
+    @Test
+    void aConvolvedTileDoesNotDependOnWhatItDoesNotSee() {
+        HostTensor x = normal(1, 1, 60, 21, 130);
         Tensor weight = Weights.of(DType.F32, normal(2, 65, 130, 3, 3));
         BiFunction<Ops, Tensor, Tensor> conv = (ops, in) ->
                 ops.conv2d(in, new Conv2d(ops.convWeight(weight), null, 1, Conv2d.Padding.NONE));
         float[] all = run(2, x, conv);
-        float[] part = run(3, x, (ops, in) -> conv.apply(ops, in.slice(1, 10, 20).slice(2, 4, 11)));
-        for (int row = 0; row < 8; row++) {
-            int from = ((row + 10) * 19 + 4) * 65;
-            assertArrayEquals(Arrays.copyOfRange(all, from, from + 5 * 65), Arrays.copyOfRange(part, row * 5 * 65, (row + 1) * 5 * 65));
+        float[] part = run(3, x, (ops, in) -> conv.apply(ops, in.slice(1, 8, 40).slice(2, 4, 18)));
+        samePixels(all, 19, 8, 4, part, 28, 12, 65);
+    }
+
+    /** Compares the upper left {@code height} lines of {@code width} pixels, all that there are in a line, with those at (top, left). */
+    private static void samePixels(float[] all, int allWidth, int top, int left, float[] part, int height, int width, int channels) {
+        for (int row = 0; row < height; row++) {
+            int from = ((row + top) * allWidth + left) * channels;
+            assertArrayEquals(Arrays.copyOfRange(all, from, from + width * channels),
+                    Arrays.copyOfRange(part, row * width * channels, (row + 1) * width * channels), "line " + row);
         }
     }
 

@@ -1,6 +1,7 @@
 package dev.kleinscope.backend.cpu;
 
 import dev.kleinscope.backend.reference.ReferenceOps;
+import dev.kleinscope.ops.Conv2d;
 import dev.kleinscope.ops.Linear;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.tensor.BFloat16;
@@ -36,6 +37,11 @@ final class RoundedReference implements InvocationHandler {
         if (method.getName().equals("linear") && arguments[0] instanceof Tensor x && arguments[1] instanceof Linear layer
                 && x.shape().rank() == 3 && layer.weight().dtype() == DType.BF16) {
             plain.linear(plain.input(rounded(x.toHost())), layer, (Tensor) arguments[2]);
+            return null;
+        }
+        if (method.getName().equals("conv2d") && arguments[0] instanceof Tensor x && arguments[1] instanceof Conv2d layer
+                && Bf16Convolution.suits(layer)) {
+            plain.conv2d(plain.input(rounded(x.toHost())), layer, (Tensor) arguments[2]);
             return null;
         }
         try {
