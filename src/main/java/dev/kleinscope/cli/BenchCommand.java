@@ -195,9 +195,11 @@ final class BenchCommand implements Callable<Integer> {
 
     private void profile(BenchRuns runs, Integer count, List<StepProfile> profiles, Progress progress) {
         int used = count == null ? Runtime.getRuntime().availableProcessors() : count;
-        try (Ops f32 = new CpuOps(used, Gemm.ONEDNN.toString().equals(backend.gemm()) ? Gemm.ONEDNN : Gemm.JAVA)) {
+        boolean own = !Gemm.ONEDNN.toString().equals(backend.gemm());
+        double line = own ? StepProfile.OWN_LINE : StepProfile.LINE;
+        try (Ops f32 = new CpuOps(used, own ? Gemm.JAVA : Gemm.ONEDNN)) {
             for (PictureSize size : sizes) {
-                profiles.add(runs.profile(size, repeat, f32, () -> progress.step(What.PROFILE.label)));
+                profiles.add(runs.profile(size, repeat, line, f32, () -> progress.step(What.PROFILE.label)));
             }
         }
     }

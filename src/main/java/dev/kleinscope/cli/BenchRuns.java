@@ -170,10 +170,11 @@ record BenchRuns(Klein klein, Ops ops, int maxTokens, int calls, Stopwatch watch
     /**
      * Times each operation of some forwards, and the norms of all blocks, after one forward that is not counted.
      *
+     * @param line that its time, in its products' alone, should not exceed
      * @param f32 the same products in f32, on as many threads
      * @param step told of each forward that is done
      */
-    StepProfile profile(PictureSize size, int runs, Ops f32, Runnable step) {
+    StepProfile profile(PictureSize size, int runs, double line, Ops f32, Runnable step) {
         Dit dit = klein.dit();
         Shape shape = klein.latentShape(size.width(), size.height());
         PositionIds txtIds = PositionIds.text(maxTokens);
@@ -202,7 +203,7 @@ record BenchRuns(Klein klein, Ops ops, int maxTokens, int calls, Stopwatch watch
                 step.run();
             }
             double watching = norms.nanos / 1e9;
-            return StepProfile.of(size, runs, (seconds - watching) / runs, watching / runs, timed, ops, f32);
+            return StepProfile.of(size, runs, (seconds - watching) / runs, watching / runs, timed, line, ops, f32);
         }
     }
 

@@ -31,7 +31,9 @@ record StepProfile(String size, int runs, double seconds, double linears, double
         List<Entry> entries) {
 
     /** What a step may take, measured in its products alone. */
-    private static final double LINE = 1.2;
+    static final double LINE = 1.2;
+    /** The same where they are our own kernel's. */
+    static final double OWN_LINE = 1.25;
     private static final int ROUNDS = 3;
     private static final long COPIED_FLOATS = 1 << 24;
 
@@ -58,10 +60,11 @@ record StepProfile(String size, int runs, double seconds, double linears, double
      * @param seconds of a step
      * @param norms seconds of a step's norms, not among those
      * @param timed holds what {@code runs} steps took
+     * @param line that the ratio should not exceed
      * @param ops what they ran on
      * @param f32 the same products in f32, for the ceiling of attention
      */
-    static StepProfile of(PictureSize size, int runs, double seconds, double norms, TimedOps timed, Ops ops, Ops f32) {
+    static StepProfile of(PictureSize size, int runs, double seconds, double norms, TimedOps timed, double line, Ops ops, Ops f32) {
         List<Entry> entries = new ArrayList<>();
         double copies = copyRate(ops);
         double linears = 0;
@@ -83,7 +86,7 @@ record StepProfile(String size, int runs, double seconds, double linears, double
                     taken.seconds() / runs / seconds, computes ? "GFLOP/s" : "GB/s", rate, ceiling));
         }
         entries.sort(Comparator.comparingDouble(Entry::seconds).reversed());
-        return new StepProfile(size.toString(), runs, seconds, linears, attentions, seconds / (linears + attentions), LINE, norms,
+        return new StepProfile(size.toString(), runs, seconds, linears, attentions, seconds / (linears + attentions), line, norms,
                 List.copyOf(entries));
     }
 

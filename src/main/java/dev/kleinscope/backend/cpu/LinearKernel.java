@@ -10,17 +10,22 @@ import java.util.Arrays;
  * {@code Y[M, N] = X[M, K] W[N, K]^T + bias} in f32, weights widened on the way.
  *
  * <p>The factor whose rows are fewer bytes to lay side by side is packed once into {@link Panels}; rows of the other are read as they
- * lie, a few for each chunk, widened to f32. Each output is the sum over blocks of 240 of a sum over the terms in their order,
+ * lie, a few for each chunk, widened to f32. Each output is the sum over blocks of 256 of a sum over the terms in their order,
  * whichever factor is packed, however many rows there are and whatever the number of threads: equal inputs give equal bits.
  */
 final class LinearKernel {
 
-    /** Terms read of a row at once: long enough a run of memory for it to be delivered fast. */
-    private static final int DEPTH = 2 * Tile.TERMS;
-    /** Rows of a chunk, which all meet a panel while it is in the first cache; two blocks of them fit the second. */
-    private static final int CHUNK_ROWS = 72;
+    /** Rows of a chunk, which all meet a panel while it is in the first cache. */
+    private static final int CHUNK_ROWS = 96;
+    /** Of few packed rows, a chunk takes whole tiles of about as many, and more of each row at once. */
+    private static final int FEW_ROWS = 16;
+    /** Numbers of rows held widened, which fit the second cache: for each row a run of memory long enough to be delivered fast. */
+    private static final int READ = 2 * Tile.TERMS * CHUNK_ROWS;
     /** Most rows packed at once; bounds the memory and the sums of a chunk. */
     private static final int PACKED_ROWS = 1536;
+
+    /** Rows of the output that are written while their sums are in the first cache. */
+    private static final int TURNED = 8;
 
     private static final int ROW_SLOT = 0;
     private static final int READ_SLOT = 1;
@@ -65,13 +70,14 @@ final class LinearKernel {
 
     private static void multiply(Workers workers, Rows rows, Panels panels, Sink sink) {
         long count = rows.count();
+        int stride = panels.count() * panels.width();
         long share = Math.ceilDiv(count, 4L * workers.threads());
         int tile = panels.tileRows();
-        int chunkRows = (int) Math.min(CHUNK_ROWS / tile, Math.ceilDiv(share, tile)) * tile;
+        int most = stride <= FEW_ROWS ? FEW_ROWS : CHUNK_ROWS;
+        int chunkRows = Math.toIntExact(Math.min(most / tile, Math.ceilDiv(share, tile))) * tile;
         workers.run(Math.toIntExact(Math.ceilDiv(count, chunkRows)), (chunk, scratch) -> {
             long row = (long) chunk * chunkRows;
             int inChunk = (int) Math.min(chunkRows, count - row);
-            int stride = panels.count() * panels.width();
             sink.write(sums(rows, row, inChunk, panels, stride, scratch), stride, row, inChunk, scratch);
         });
     }
@@ -79,55 +85,82 @@ final class LinearKernel {
     private static float[] sums(Rows rows, long first, int count, Panels panels, int stride, Scratch scratch) {
         int tile = panels.tileRows();
         int tiled = Math.ceilDiv(count, tile) * tile;
-        float[] read = scratch.floats(READ_SLOT, CHUNK_ROWS * DEPTH);
+        int atOnce = READ / (tiled * Tile.TERMS);
+        float[] read = scratch.floats(READ_SLOT, READ);
         float[] sums = scratch.floats(SUM_SLOT, tiled * stride);
         if (panels.terms() == 0) {
             Arrays.fill(sums, 0, tiled * stride, 0f);
         }
-        for (int from = 0; from < panels.terms(); from += DEPTH) {
-            int depth = Math.min(DEPTH, panels.terms() - from);
-            int firstBlock = from / Tile.TERMS;
-            int blocks = Math.ceilDiv(depth, Tile.TERMS);
+        for (int from = 0; from < panels.blocks(); from += atOnce) {
+            int blocks = Math.min(atOnce, panels.blocks() - from);
             for (int i = 0; i < count; i++) {
                 for (int block = 0; block < blocks; block++) {
-                    rows.read(first + i, from + block * Tile.TERMS, panels.terms(firstBlock + block), read,
-                            (block * CHUNK_ROWS + i) * Tile.TERMS);
+                    rows.read(first + i, (from + block) * Tile.TERMS, panels.terms(from + block), read, (block * tiled + i) * Tile.TERMS);
                 }
             }
             for (int block = 0; block < blocks; block++) {
                 for (int panel = 0; panel < panels.count(); panel++) {
-                    int at = panels.at(firstBlock + block, panel);
-                    int terms = panels.terms(firstBlock + block);
-                    boolean fresh = firstBlock + block == 0;
-                    for (int i = 0; i < tiled; i += tile) {
-                        int rowAt = (block * CHUNK_ROWS + i) * Tile.TERMS;
-                        int to = i * stride + panel * panels.width();
-                        if (panels.width() == Tile.WIDTH) {
-                            Tile.multiply(read, rowAt, panels.values(), at, terms, sums, to, stride, fresh);
-                        } else {
-                            NarrowTile.multiply(read, rowAt, panels.values(), at, terms, sums, to, stride, fresh);
-                        }
-                    }
+                    multiply(read, block * tiled * Tile.TERMS, tiled, panels, from + block, panel, sums, stride);
                 }
             }
         }
         return sums;
     }
 
+    /** Adds a block of a panel, for all rows of a chunk. */
+    private static void multiply(float[] read, int from, int rows, Panels panels, int block, int panel, float[] sums, int stride) {
+        int at = panels.at(block, panel);
+        int terms = panels.terms(block);
+        boolean fresh = block == 0;
+        int tile = panels.tileRows();
+        for (int i = 0; i < rows; i += tile) {
+            int rowAt = from + i * Tile.TERMS;
+            int to = i * stride + panel * panels.width();
+            if (panels.width() == Tile.WIDTH) {
+                Tile.multiply(read, rowAt, panels.values(), at, terms, sums, to, stride, fresh);
+            } else if (panels.width() == 1) {
+                SingleRow.multiply(read, rowAt, panels.values(), at, terms, sums, to, fresh);
+            } else {
+                NarrowTile.multiply(read, rowAt, panels.values(), at, terms, sums, to, stride, fresh);
+            }
+        }
+    }
+
     /** Rows of weights times packed inputs: a chunk holds some columns of the output. */
     private static void writeColumns(float[] sums, int stride, float[] bias, Tensor out, long firstRow, int rows, long column, int width,
             Scratch scratch) {
-        float[] values = scratch.floats(ROW_SLOT, width);
+        float[] values = scratch.floats(ROW_SLOT, TURNED * width);
         MemorySegment target = HostRows.segment(out);
         for (int i = 0; i < width && bias != null; i++) {
             add(bias[(int) column + i], sums, i * stride, rows);
         }
-        for (int row = 0; row < rows; row++) {
+        for (int row = 0; row < rows; row += TURNED) {
+            int turned = Math.min(TURNED, rows - row);
             for (int i = 0; i < width; i++) {
-                values[i] = sums[i * stride + row];
+                if (turned == TURNED) {
+                    turnEight(sums, i * stride + row, values, i, width);
+                } else {
+                    for (int j = 0; j < turned; j++) {
+                        values[j * width + i] = sums[i * stride + row + j];
+                    }
+                }
             }
-            MemorySegment.copy(values, 0, target, Lanes.FLOAT, (out.rowOffset(firstRow + row) + column) * Float.BYTES, width);
+            for (int j = 0; j < turned; j++) {
+                long to = out.rowOffset(firstRow + row + j) + column;
+                MemorySegment.copy(values, j * width, target, Lanes.FLOAT, to * Float.BYTES, width);
+            }
         }
+    }
+
+    private static void turnEight(float[] sums, int from, float[] values, int to, int width) {
+        values[to] = sums[from];
+        values[to + width] = sums[from + 1];
+        values[to + 2 * width] = sums[from + 2];
+        values[to + 3 * width] = sums[from + 3];
+        values[to + 4 * width] = sums[from + 4];
+        values[to + 5 * width] = sums[from + 5];
+        values[to + 6 * width] = sums[from + 6];
+        values[to + 7 * width] = sums[from + 7];
     }
 
     private static void add(float value, float[] sums, int from, int count) {

@@ -6,7 +6,7 @@ package dev.kleinscope.backend.cpu;
  *
  * @param values may be longer than needed
  * @param origin where the panels begin
- * @param width {@link Tile#WIDTH}, or a single vector
+ * @param width {@link Tile#WIDTH}, a single vector, or 1 for a single row
  * @param rows of the matrix
  * @param terms of each row
  */
@@ -18,7 +18,7 @@ record Panels(float[] values, int origin, int width, int rows, int terms) {
 
     /** Packs rows {@code first} to {@code first + rows} on all threads, into memory that lasts until the next operation packs its own. */
     static Panels pack(Workers workers, Rows from, long first, int rows, int terms) {
-        int width = rows <= Lanes.COUNT ? Lanes.COUNT : Tile.WIDTH;
+        int width = rows == 1 ? 1 : rows <= Lanes.COUNT ? Lanes.COUNT : Tile.WIDTH;
         Panels panels = new Panels(workers.shared(floats(width, rows, terms)), 0, width, rows, terms);
         int count = panels.count();
         workers.run(count * panels.blocks(), (chunk, scratch) -> panels.pack(from, first, chunk / count, chunk % count, scratch));
@@ -35,7 +35,7 @@ record Panels(float[] values, int origin, int width, int rows, int terms) {
 
     /** Rows that a tile takes of the other factor. */
     int tileRows() {
-        return width == Tile.WIDTH ? Tile.ROWS : NarrowTile.ROWS;
+        return width == Tile.WIDTH ? Tile.ROWS : width == 1 ? SingleRow.ROWS : NarrowTile.ROWS;
     }
 
     int blocks() {
