@@ -1,5 +1,6 @@
 package dev.kleinscope.cli;
 
+import java.io.OutputStreamWriter;
 import java.io.PrintWriter;
 import java.util.Locale;
 import picocli.AutoComplete;
@@ -116,7 +117,18 @@ public final class Main implements Runnable {
 
     /** Runs the command line on the process's own streams; returns the exit status, one of {@link ExitCodes}. */
     public static int run(String... args) {
-        return run(new PrintWriter(System.out, true), new PrintWriter(System.err, true), args);
+        StandardOutput standard = new StandardOutput();
+        PrintWriter out = new PrintWriter(new OutputStreamWriter(standard, System.out.charset()), true);
+        PrintWriter err = new PrintWriter(System.err, true);
+        int exitCode = run(out, err, args);
+        out.flush();
+        boolean answered = exitCode == ExitCodes.OK || exitCode == ExitCodes.FINDING || exitCode == ExitCodes.INCONCLUSIVE;
+        if (answered && standard.failure() != null) {
+            err.println("kleinscope: standard output could not be written (" + standard.failure() + "): what was printed is incomplete; "
+                    + "send it elsewhere");
+            return ExitCodes.BAD_INPUT;
+        }
+        return exitCode;
     }
 
     /** Runs the command line with other streams; returns the exit status, one of {@link ExitCodes}. */
