@@ -2,6 +2,7 @@ package dev.kleinscope.cli;
 
 import java.io.OutputStreamWriter;
 import java.io.PrintWriter;
+import java.util.Collection;
 import java.util.Locale;
 import picocli.AutoComplete;
 import picocli.CommandLine;
@@ -12,6 +13,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ParseResult;
 import picocli.CommandLine.ScopeType;
 import picocli.CommandLine.Spec;
 import picocli.CommandLine.UnmatchedArgumentException;
@@ -153,6 +155,7 @@ public final class Main implements Runnable {
         line.setUsageHelpAutoWidth(false);
         line.setUsageHelpWidth(Integer.getInteger("kleinscope.columns", 80));
         line.setCaseInsensitiveEnumValuesAllowed(true);
+        line.setExecutionStrategy(Main::runLast);
         line.setExecutionExceptionHandler((e, failed, _) -> main.report(e, failed));
         line.setParameterExceptionHandler((e, _) -> usage(e));
         line.getSubcommands().values().forEach(Main::offerHelp);
@@ -170,6 +173,22 @@ public final class Main implements Runnable {
     @Override
     public void run() {
         throw new ParameterException(spec.commandLine(), "a command is missing");
+    }
+
+    /** Runs the subcommand, unless an option that takes a list was given one without entries: no command has a meaning for that. */
+    private static int runLast(ParseResult parsed) {
+        ParseResult last = parsed;
+        while (last.hasSubcommand()) {
+            last = last.subcommand();
+        }
+        for (OptionSpec option : last.matchedOptions()) {
+            Object value = option.getValue();
+            if (value instanceof Collection<?> list && list.isEmpty() || value instanceof Object[] array && array.length == 0) {
+                throw new ParameterException(last.commandSpec().commandLine(), option.longestName()
+                        + ": expected values separated by commas, found none");
+            }
+        }
+        return new CommandLine.RunLast().execute(parsed);
     }
 
     private static int usage(ParameterException e) {

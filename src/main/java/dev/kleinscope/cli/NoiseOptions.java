@@ -122,9 +122,6 @@ final class NoiseOptions {
             noises.put(0L, file.getOrDefault("latents", file.get("latents.safe")));
             return noises;
         }
-        if (seeds.isEmpty()) {
-            throw new UserInputException("--seeds: expected whole numbers separated by commas, found none");
-        }
         if (new LinkedHashSet<>(seeds).size() != seeds.size()) {
             throw new UserInputException("--seeds: a seed stands twice; each is a repeat of its own");
         }

@@ -18,13 +18,4 @@ class NoiseOptionsTest {
                 "generate", "-p", "x", "--size", "16x16", "--max-tokens", "16", "--noise", "torch-cuda", "--noise-sms", count));
         assertTrue(err.toString().contains("--noise-sms " + count + ": expected a whole number from 1 to 10000"), err.toString());
     }
-
-    @ParameterizedTest
-    @ValueSource(strings = {"norms", "channels", "interpolate --from a --to b", "patch --from a --to b"})
-    void aListOfNoSeedsIsRefused(String command) {
-        StringWriter err = new StringWriter();
-        String[] args = (command + " --size 16x16 --max-tokens 16 --steps 1 --seeds , -o target/no-seeds").split(" ");
-        assertEquals(ExitCodes.BAD_INPUT, Main.run(new PrintWriter(new StringWriter()), new PrintWriter(err, true), args), err.toString());
-        assertTrue(err.toString().contains("--seeds: expected whole numbers"), err.toString());
-    }
 }

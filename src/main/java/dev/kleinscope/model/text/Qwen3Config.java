@@ -1,5 +1,6 @@
 package dev.kleinscope.model.text;
 
+import dev.kleinscope.tensor.Shape;
 import dev.kleinscope.weights.LayoutConfig;
 import dev.kleinscope.weights.ModelException;
 import dev.kleinscope.weights.WeightSource;
@@ -69,11 +70,27 @@ public record Qwen3Config(long hidden, int layers, long heads, long kvHeads, lon
         if (layers == 0 || !weights.contains("model.embed_tokens.weight")) {
             throw new ModelException(weights.describe() + ": no model.layers.0 or model.embed_tokens; is this a Qwen3 model?");
         }
-        long headDim = weights.tensor("model.layers.0.self_attn.q_norm.weight").dim(0);
-        return new Qwen3Config(weights.tensor("model.embed_tokens.weight").dim(1), layers,
-                weights.tensor("model.layers.0.self_attn.q_proj.weight").dim(0) / headDim,
-                weights.tensor("model.layers.0.self_attn.k_proj.weight").dim(0) / headDim, headDim,
-                weights.tensor("model.layers.0.mlp.down_proj.weight").dim(1),
-                weights.tensor("model.embed_tokens.weight").dim(0), 1e6, 1e-6);
+        Shape embed = shape(weights, "model.embed_tokens.weight", 2);
+        long headDim = shape(weights, "model.layers.0.self_attn.q_norm.weight", 1).dim(0);
+        return new Qwen3Config(embed.dim(1), layers,
+                heads(shape(weights, "model.layers.0.self_attn.q_proj.weight", 2), headDim),
+                heads(shape(weights, "model.layers.0.self_attn.k_proj.weight", 2), headDim), headDim,
+                shape(weights, "model.layers.0.mlp.down_proj.weight", 2).dim(1), embed.dim(0), 1e6, 1e-6);
+    }
+
+    /** None, which is refused later, where there are no heads to count. */
+    private static long heads(Shape projection, long headDim) {
+        return headDim == 0 ? 0 : projection.dim(0) / headDim;
+    }
+
+    private static Shape shape(WeightSource weights, String name, int rank) {
+        if (!weights.contains(name)) {
+            throw new ModelException(weights.describe() + ": no tensor " + name + "; is this a Qwen3 model?");
+        }
+        Shape shape = weights.tensor(name).shape();
+        if (shape.rank() != rank) {
+            throw new ModelException(weights.describe() + ": " + name + ": expected " + rank + " dimensions, found " + shape);
+        }
+        return shape;
     }
 }
