@@ -45,7 +45,8 @@ run_kleinscope() {
         *) export LC_ALL=C.UTF-8 ;;
     esac
 
-    options=(--add-modules jdk.incubator.vector --enable-native-access=ALL-UNNAMED -XX:+UseParallelGC "-Dkleinscope.home=$root")
+    # Tensors are not on the heap, which this collector keeps as small as what is alive; others let it grow to gigabytes first.
+    options=(--add-modules jdk.incubator.vector --enable-native-access=ALL-UNNAMED -XX:+UseSerialGC -Xms64m "-Dkleinscope.home=$root")
     if [ -t 2 ]; then
         options+=(-Dkleinscope.terminal=true)
         size=$(stty size <&2 2>/dev/null || :)

@@ -53,7 +53,7 @@ public record ActivationDiff(String a, String b, double rtol, List<Row> rows, Li
     }
 
     /**
-     * Compares two files, holding a piece of two tensors at a time.
+     * Compares two files, holding a piece of two tensors at a time for each core.
      *
      * @param labels what the two are, for people
      * @param progress hears of each activation that is done

@@ -1,9 +1,11 @@
 package dev.kleinscope.analysis;
 
 import dev.kleinscope.tensor.Tensor;
+import java.util.List;
+import java.util.stream.LongStream;
 
 /**
- * How far one tensor is from another, read a piece at a time and summed in f64.
+ * How far one tensor is from another, read a piece at a time on all cores and summed in f64; the result does not depend on their number.
  *
  * <p>Values that are not finite agree where both are the same one; elsewhere they make the distance infinite. Norms and cosine are
  * over what is finite in both.
@@ -11,6 +13,8 @@ import dev.kleinscope.tensor.Tensor;
 final class TensorDistance {
 
     private static final int PIECE = 1 << 16;
+    /** Summed by one thread. */
+    private static final long BLOCK = 1 << 20;
 
     private double squaresA;
     private double squaresB;
@@ -32,17 +36,41 @@ final class TensorDistance {
      * @throws UnsupportedOperationException if one holds no numbers
      */
     static TensorDistance of(Tensor a, Tensor b) {
-        TensorDistance distance = new TensorDistance();
         long elements = a.shape().elements();
-        float[] piecesA = new float[(int) Math.min(PIECE, elements)];
+        List<TensorDistance> blocks = LongStream.range(0, Math.ceilDiv(elements, BLOCK)).parallel()
+                .mapToObj(block -> block(a, b, block * BLOCK, Math.min(elements, (block + 1) * BLOCK))).toList();
+        TensorDistance distance = new TensorDistance();
+        blocks.forEach(distance::add);
+        return distance;
+    }
+
+    private static TensorDistance block(Tensor a, Tensor b, long from, long to) {
+        TensorDistance distance = new TensorDistance();
+        float[] piecesA = new float[(int) Math.min(PIECE, to - from)];
         float[] piecesB = new float[piecesA.length];
-        for (long at = 0; at < elements; at += PIECE) {
-            int count = (int) Math.min(PIECE, elements - at);
+        for (long at = from; at < to; at += PIECE) {
+            int count = (int) Math.min(PIECE, to - at);
             a.storage().read(a.dtype(), a.offset() + at, count, piecesA, 0);
             b.storage().read(b.dtype(), b.offset() + at, count, piecesB, 0);
             distance.add(piecesA, piecesB, count, at);
         }
         return distance;
+    }
+
+    /** Adds what comes after. */
+    private void add(TensorDistance next) {
+        squaresA += next.squaresA;
+        squaresB += next.squaresB;
+        product += next.product;
+        squaresOfDifference += next.squaresOfDifference;
+        notFiniteA += next.notFiniteA;
+        notFiniteB += next.notFiniteB;
+        if (next.maxAbs > maxAbs) {
+            maxAbs = next.maxAbs;
+            worst = next.worst;
+            worstA = next.worstA;
+            worstB = next.worstB;
+        }
     }
 
     private void add(float[] a, float[] b, int count, long at) {

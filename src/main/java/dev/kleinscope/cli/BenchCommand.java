@@ -195,9 +195,9 @@ final class BenchCommand implements Callable<Integer> {
 
     private void profile(BenchRuns runs, Integer count, List<StepProfile> profiles, Progress progress) {
         int used = count == null ? Runtime.getRuntime().availableProcessors() : count;
-        try (Ops own = new CpuOps(used, Gemm.JAVA)) {
+        try (Ops f32 = new CpuOps(used, Gemm.ONEDNN.toString().equals(backend.gemm()) ? Gemm.ONEDNN : Gemm.JAVA)) {
             for (PictureSize size : sizes) {
-                profiles.add(runs.profile(size, repeat, own, () -> progress.step(What.PROFILE.label)));
+                profiles.add(runs.profile(size, repeat, f32, () -> progress.step(What.PROFILE.label)));
             }
         }
     }

@@ -7,7 +7,6 @@ import dev.kleinscope.model.dit.PositionIds;
 import dev.kleinscope.model.text.TextEncoder;
 import dev.kleinscope.ops.AttentionMask;
 import dev.kleinscope.ops.Frame;
-import dev.kleinscope.ops.HostBuffer;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.ops.Rope;
 import dev.kleinscope.ops.TimedOps;
@@ -19,6 +18,7 @@ import dev.kleinscope.pipeline.Pictures;
 import dev.kleinscope.pipeline.Prompt;
 import dev.kleinscope.pipeline.TorchNoise;
 import dev.kleinscope.pipeline.VaeDecoding;
+import dev.kleinscope.pipeline.intervene.Capture;
 import dev.kleinscope.probe.Observer;
 import dev.kleinscope.probe.Pass;
 import dev.kleinscope.probe.Point;
@@ -29,7 +29,6 @@ import dev.kleinscope.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.EnumSet;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -77,31 +76,6 @@ record BenchRuns(Klein klein, Ops ops, int maxTokens, int calls, Stopwatch watch
         void time(PictureSize size, Double gigaflop, int calls, Map<BenchCommand.What, Runnable> runs);
     }
 
-    /** Copies whole activations to the host, each to a buffer of its own, beside the computation. */
-    private record Capture(Ops ops, Set<String> points, Map<String, HostBuffer> buffers) implements Observer, AutoCloseable {
-
-        @Override
-        public boolean wants(String point) {
-            return points.contains(point);
-        }
-
-        @Override
-        public void saw(int step, Pass pass, String point, Tensor tensor) {
-            HostBuffer buffer = buffers.computeIfAbsent(point, missing -> ops.hostBuffer(tensor.dtype().bytes(tensor.shape().elements())));
-            ops.download(tensor, buffer.segment());
-        }
-
-        @Override
-        public void done(int step, Pass pass) {
-            ops.finish();
-        }
-
-        @Override
-        public void close() {
-            buffers.values().forEach(HostBuffer::close);
-        }
-    }
-
     void encode() {
         Prompt prompt = klein.tokenizer().prompt(PROMPT, maxTokens);
         TextEncoder encoder = klein.textEncoder();
@@ -127,7 +101,8 @@ record BenchRuns(Klein klein, Ops ops, int maxTokens, int calls, Stopwatch watch
             Rope rope = dit.rope(ops, txtIds, imgIds);
             Set<String> blocks = klein.points().points().stream().filter(point -> point.role() == Point.Role.BLOCK).map(Point::name)
                     .collect(Collectors.toSet());
-            try (NormsProbe norms = NormsProbe.blockNorms(klein); Capture capture = new Capture(ops, blocks, new LinkedHashMap<>())) {
+            try (NormsProbe norms = NormsProbe.blockNorms(klein); Capture capture = klein.capture()) {
+                capture.take(blocks);
                 Map<BenchCommand.What, Observer> observers = new EnumMap<>(BenchCommand.What.class);
                 observers.put(BenchCommand.What.FORWARD, null);
                 observers.put(BenchCommand.What.PROBES, INDIFFERENT);
@@ -160,13 +135,45 @@ record BenchRuns(Klein klein, Ops ops, int maxTokens, int calls, Stopwatch watch
         }
     }
 
+    /** Adds up what another observer takes, on a backend that computes before it returns. */
+    private static final class TimedObserver implements Observer {
+
+        private final Observer observer;
+        private long nanos;
+
+        TimedObserver(Observer observer) {
+            this.observer = observer;
+        }
+
+        @Override
+        public boolean wants(String point) {
+            return observer.wants(point);
+        }
+
+        @Override
+        public void saw(int step, Pass pass, String point, Tensor tensor) {
+            time(() -> observer.saw(step, pass, point, tensor));
+        }
+
+        @Override
+        public void done(int step, Pass pass) {
+            time(() -> observer.done(step, pass));
+        }
+
+        private void time(Runnable run) {
+            long start = System.nanoTime();
+            run.run();
+            nanos += System.nanoTime() - start;
+        }
+    }
+
     /**
-     * Times each operation of some forwards, after one that is not counted.
+     * Times each operation of some forwards, and the norms of all blocks, after one forward that is not counted.
      *
-     * @param own our own products on as many threads
+     * @param f32 the same products in f32, on as many threads
      * @param step told of each forward that is done
      */
-    StepProfile profile(PictureSize size, int runs, Ops own, Runnable step) {
+    StepProfile profile(PictureSize size, int runs, Ops f32, Runnable step) {
         Dit dit = klein.dit();
         Shape shape = klein.latentShape(size.width(), size.height());
         PositionIds txtIds = PositionIds.text(maxTokens);
@@ -174,23 +181,28 @@ record BenchRuns(Klein klein, Ops ops, int maxTokens, int calls, Stopwatch watch
         float[] guidance = dit.config().guidanceEmbeds() ? new float[] {4} : null;
         TimedOps timed = new TimedOps(ops);
         double seconds = 0;
-        try (Frame _ = ops.frame()) {
+        try (Frame _ = ops.frame(); NormsProbe probe = NormsProbe.blockNorms(klein)) {
+            TimedObserver norms = new TimedObserver(probe);
             Tensor noise = ops.input(Latents.pack(normal(1, shape)));
             Tensor embeds = ops.input(normal(2, Shape.of(1, maxTokens, dit.config().textDim())));
             Rope rope = dit.rope(ops, txtIds, imgIds);
             for (int run = -1; run < runs; run++) {
                 if (run == 0) {
                     timed.reset();
+                    norms.nanos = 0;
                     seconds = 0;
                 }
                 long start = System.nanoTime();
                 try (Frame _ = ops.frame()) {
-                    await(dit.forward(timed, noise, embeds, new float[] {0.5f}, guidance, txtIds, imgIds, rope, Probes.NONE));
+                    await(dit.forward(timed, noise, embeds, new float[] {0.5f}, guidance, txtIds, imgIds, rope,
+                            Probes.of(norms, 0, Pass.COND)));
+                    norms.done(0, Pass.COND);
                 }
                 seconds += (System.nanoTime() - start) / 1e9;
                 step.run();
             }
-            return StepProfile.of(size, runs, seconds / runs, timed, ops, own);
+            double watching = norms.nanos / 1e9;
+            return StepProfile.of(size, runs, (seconds - watching) / runs, watching / runs, timed, ops, f32);
         }
     }
 

@@ -142,7 +142,7 @@ final class DiffCommand implements Callable<Integer> {
     }
 
     private void run(String prompt, Path file, Ops ops, Console console) {
-        new DumpRun(drawing, prompt, List.of(), seed, points, atSteps, null).run(ops, file, console);
+        new DumpRun(drawing, prompt, List.of(), seed, points, atSteps, null, InterveneOptions.Opened.NONE).run(ops, file, console);
     }
 
     private static void delete(Path folder) {

@@ -27,6 +27,8 @@ import picocli.CommandLine.Option;
             "      everything there is at the first step; the run ends there",
             "  kleinscope dump -m MODEL -p \"a red cube\" --points 'transformer_blocks.4.**' --dry-run",
             "      how much that would be",
+            "  kleinscope dump -p \"a red cube\" --intervene transformer_blocks.2.img:scale=1.05 -o changed.safetensors",
+            "      the same run with one block's output changed; diff cube.safetensors changed.safetensors shows what that does",
             "  python3 -c \"from safetensors import safe_open",
             "  print(safe_open('cube.safetensors', 'np').get_tensor('step.0.transformer_blocks.4.img'))\"",
         })
@@ -52,6 +54,9 @@ final class DumpCommand implements Callable<Integer> {
 
     @Mixin
     private DrawingOptions drawing;
+
+    @Mixin
+    private InterveneOptions intervene;
 
     @Mixin
     private OutputOptions output;
@@ -88,10 +93,9 @@ final class DumpCommand implements Callable<Integer> {
     public Integer call() {
         checkOptions();
         Console console = output.console();
-        DumpRun run = new DumpRun(drawing, prompt, references, seed, points, atSteps, stored.dtype);
         DumpRun.Dumped dumped;
-        try (Ops ops = drawing.open(false)) {
-            dumped = run.run(ops, dryRun ? null : out, console);
+        try (InterveneOptions.Opened changes = intervene.open(); Ops ops = drawing.open(false)) {
+            dumped = new DumpRun(drawing, prompt, references, seed, points, atSteps, stored.dtype, changes).run(ops, dryRun ? null : out, console);
         }
         if (output.json()) {
             console.json(json(dumped));

@@ -4,8 +4,10 @@ import dev.kleinscope.ops.Ops;
 import dev.kleinscope.pipeline.Denoising;
 import dev.kleinscope.pipeline.ImageFile;
 import dev.kleinscope.pipeline.Klein;
+import dev.kleinscope.pipeline.Prompt;
 import dev.kleinscope.pipeline.dump.ActivationDump;
 import dev.kleinscope.pipeline.dump.DumpPlan;
+import dev.kleinscope.pipeline.intervene.Interventions;
 import dev.kleinscope.probe.Pass;
 import dev.kleinscope.probe.Point;
 import dev.kleinscope.probe.PointCatalog;
@@ -37,9 +39,10 @@ import tools.jackson.databind.ObjectMapper;
  * @param points globs, or null for every block's output and the latents
  * @param atSteps steps that are kept, or null for all
  * @param stored type in the file, or null for each activation's own
+ * @param changes made of activations before they are kept; the caller closes their files
  */
 record DumpRun(DrawingOptions drawing, String prompt, List<Path> references, long seed, List<String> points, StepList atSteps,
-        DType stored) {
+        DType stored, InterveneOptions.Opened changes) {
 
     static final String SCHEMA = "kleinscope.dump/1";
 
@@ -97,15 +100,17 @@ record DumpRun(DrawingOptions drawing, String prompt, List<Path> references, lon
 
     private void draw(Klein klein, Denoising denoising, HostTensor noise, List<HostTensor> encoded, ActivationDump dump) {
         dump.input(DumpPlan.NOISE, noise);
-        HostTensor cond = klein.encode(klein.tokenizer().prompt(prompt, drawing.maxTokens()), dump.text(Pass.COND));
+        Prompt positive = klein.tokenizer().prompt(prompt, drawing.maxTokens());
+        HostTensor cond = klein.encode(positive, dump.text(Pass.COND));
         dump.input(DumpPlan.PROMPT, cond);
+        Prompt negative = denoising.guided() ? klein.tokenizer().prompt("", drawing.maxTokens()) : null;
         HostTensor uncond = null;
-        if (denoising.guided()) {
-            uncond = klein.encode(klein.tokenizer().prompt("", drawing.maxTokens()), dump.text(Pass.UNCOND));
+        if (negative != null) {
+            uncond = klein.encode(negative, dump.text(Pass.UNCOND));
             dump.input(DumpPlan.NEGATIVE, uncond);
         }
         klein.dropTextEncoder();
-        klein.denoise(denoising, noise, cond, uncond, encoded, dump, dump);
+        klein.denoise(denoising, noise, cond, uncond, encoded, new Interventions(changes.list(), Prompt.groups(positive, negative)), dump, dump);
     }
 
     private Set<Point> select(Klein klein) {
@@ -135,6 +140,7 @@ record DumpRun(DrawingOptions drawing, String prompt, List<Path> references, lon
         parameters.put("seed", seed);
         drawing.record(parameters, klein, denoising);
         drawing.noise().record(parameters, List.of(seed), noise);
+        changes.record(parameters);
         parameters.put("images", references.stream().map(path -> path.toAbsolutePath().toString()).toList());
         parameters.put("points", points == null ? BLOCKS : points);
         parameters.put("at_steps", List.copyOf(steps));

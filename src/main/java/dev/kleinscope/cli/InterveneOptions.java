@@ -41,6 +41,9 @@ final class InterveneOptions {
      */
     record Opened(List<Intervention> list, Map<String, Safetensors> files) implements AutoCloseable {
 
+        /** Nothing is changed. */
+        static final Opened NONE = new Opened(List.of(), Map.of());
+
         /** Records them, if there are any, in the words of the options. */
         void record(Map<String, Object> parameters) {
             if (list.isEmpty()) {

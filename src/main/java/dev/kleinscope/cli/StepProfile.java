@@ -20,12 +20,15 @@ import java.util.Map;
  * @param size of the picture
  * @param runs that the times are means of
  * @param seconds of a step
- * @param products seconds that its products take one by one, each repeated on memory that is in use
- * @param ratio of the two
+ * @param linears seconds that the products of its linear layers take one by one, each repeated on memory that is in use
+ * @param attentions seconds that the products of its attention would take in f32 at the rate of a linear layer of as many rows
+ * @param ratio of the step to both
  * @param line that the ratio should not exceed
+ * @param norms seconds that the L2 norms of all blocks' outputs take besides
  * @param entries by operation and shape, the longest first
  */
-record StepProfile(String size, int runs, double seconds, double products, double ratio, double line, List<Entry> entries) {
+record StepProfile(String size, int runs, double seconds, double linears, double attentions, double ratio, double line, double norms,
+        List<Entry> entries) {
 
     /** What a step may take, measured in its products alone. */
     private static final double LINE = 1.2;
@@ -39,7 +42,7 @@ record StepProfile(String size, int runs, double seconds, double products, doubl
      * @param seconds of a step, all calls
      * @param share of the step
      * @param rate GFLOP/s, or GB/s where memory bounds it
-     * @param ceiling the rate of the same products alone; for attention that of our own products in f32; for passes over memory that of a
+     * @param ceiling the rate of the same products alone; for attention that of products in f32; for passes over memory that of a
      *     copy
      */
     record Entry(String operation, long rows, long in, long out, String weight, long calls, double seconds, double share, String unit,
@@ -52,14 +55,17 @@ record StepProfile(String size, int runs, double seconds, double products, doubl
     }
 
     /**
+     * @param seconds of a step
+     * @param norms seconds of a step's norms, not among those
      * @param timed holds what {@code runs} steps took
      * @param ops what they ran on
-     * @param own our own products on as many threads, for the ceiling of attention
+     * @param f32 the same products in f32, for the ceiling of attention
      */
-    static StepProfile of(PictureSize size, int runs, double seconds, TimedOps timed, Ops ops, Ops own) {
+    static StepProfile of(PictureSize size, int runs, double seconds, double norms, TimedOps timed, Ops ops, Ops f32) {
         List<Entry> entries = new ArrayList<>();
         double copies = copyRate(ops);
-        double products = 0;
+        double linears = 0;
+        double attentions = 0;
         for (Map.Entry<TimedOps.Key, TimedOps.Taken> each : timed.taken().entrySet()) {
             TimedOps.Key key = each.getKey();
             TimedOps.Taken taken = each.getValue();
@@ -68,15 +74,17 @@ record StepProfile(String size, int runs, double seconds, double products, doubl
             double ceiling = copies;
             if (taken.layer() != null) {
                 ceiling = productRate(ops, key.rows(), taken.layer());
-                products += taken.flops() / runs / 1e9 / ceiling;
+                linears += taken.flops() / runs / 1e9 / ceiling;
             } else if (computes) {
-                ceiling = ownRate(own, key.rows(), key.out());
+                ceiling = f32Rate(f32, key.rows(), key.out());
+                attentions += taken.flops() / runs / 1e9 / ceiling;
             }
             entries.add(new Entry(key.op(), key.rows(), key.in(), key.out(), key.weight(), taken.calls() / runs, taken.seconds() / runs,
                     taken.seconds() / runs / seconds, computes ? "GFLOP/s" : "GB/s", rate, ceiling));
         }
         entries.sort(Comparator.comparingDouble(Entry::seconds).reversed());
-        return new StepProfile(size.toString(), runs, seconds, products, seconds / products, LINE, List.copyOf(entries));
+        return new StepProfile(size.toString(), runs, seconds, linears, attentions, seconds / (linears + attentions), LINE, norms,
+                List.copyOf(entries));
     }
 
     /** GFLOP/s of a layer alone, on input of the same shape, once it was called before. */
@@ -91,10 +99,10 @@ record StepProfile(String size, int runs, double seconds, double products, doubl
         }
     }
 
-    private static double ownRate(Ops own, long rows, long width) {
-        try (Frame _ = own.frame()) {
-            Linear square = new Linear(filled(own, Shape.of(width, width)));
-            return productRate(own, rows, square);
+    private static double f32Rate(Ops f32, long rows, long width) {
+        try (Frame _ = f32.frame()) {
+            Linear square = new Linear(filled(f32, Shape.of(width, width)));
+            return productRate(f32, rows, square);
         }
     }
 
@@ -146,8 +154,9 @@ record StepProfile(String size, int runs, double seconds, double products, doubl
 
     List<String> lines() {
         List<String> lines = new ArrayList<>();
-        lines.add(String.format(Locale.ROOT, "a step at %s takes %.3f s, its products alone %.3f s: %.2f x, %s %.2f", size, seconds, products,
-                ratio, holds() ? "within" : "above", line));
+        lines.add(String.format(Locale.ROOT, "a step at %s takes %.3f s, its products alone %.3f s (linear layers %.3f, attention %.3f): %.2f x, "
+                + "%s %.2f", size, seconds, linears + attentions, linears, attentions, ratio, holds() ? "within" : "above", line));
+        lines.add(String.format(Locale.ROOT, "the norms of all blocks take %.3f s besides, %.2f%% of the step", norms, 100 * norms / seconds));
         lines.add(String.format(Locale.ROOT, "%-44s %6s %10s %7s %10s %10s %6s", "", "calls", "ms", "share", "rate", "ceiling", "of it"));
         for (Entry entry : entries) {
             lines.add(String.format(Locale.ROOT, "%-44s %6d %10.3f %6.1f%% %10.1f %10.1f %6.2f %s", entry.label(), entry.calls(),

@@ -3,6 +3,7 @@ package dev.kleinscope.cli;
 import dev.kleinscope.ops.RunInterruptedException;
 import dev.kleinscope.tensor.DType;
 import dev.kleinscope.tensor.HostStorage;
+import dev.kleinscope.tensor.Moments;
 import dev.kleinscope.tensor.Tensor;
 import java.util.EnumSet;
 import java.util.List;
@@ -48,7 +49,7 @@ record TensorStats(Double mean, Double std, Double min, Double max, double norm,
         }
         long rows = tensor.contiguous() ? 1 : tensor.rows();
         long width = tensor.shape().elements() / Math.max(1, rows);
-        Sums sums = new Sums();
+        Moments sums = new Moments();
         long blocks = 0;
         long reported = 0;
         for (long row = 0; row < rows; row++) {
@@ -59,7 +60,7 @@ record TensorStats(Double mean, Double std, Double min, Double max, double norm,
                 }
                 long first = begin + from;
                 long count = Math.min(BLOCK * ROUND, width - from);
-                List<Sums> parts = LongStream.range(0, Math.ceilDiv(count, BLOCK)).parallel().mapToObj(block -> block(tensor,
+                List<Moments> parts = LongStream.range(0, Math.ceilDiv(count, BLOCK)).parallel().mapToObj(block -> block(tensor,
                         first + block * BLOCK, Math.min(BLOCK, count - block * BLOCK))).toList();
                 parts.forEach(sums::add);
                 blocks += count;
@@ -71,11 +72,11 @@ record TensorStats(Double mean, Double std, Double min, Double max, double norm,
         for (; reported < steps(tensor); reported++) {
             progress.run();
         }
-        return sums.stats();
+        return of(sums);
     }
 
-    private static Sums block(Tensor tensor, long first, long count) {
-        Sums sums = new Sums();
+    private static Moments block(Tensor tensor, long first, long count) {
+        Moments sums = new Moments();
         if (WIDER_THAN_F32.contains(tensor.dtype())) {
             HostStorage storage = (HostStorage) tensor.storage();
             double[] values = new double[BUFFER];
@@ -101,62 +102,8 @@ record TensorStats(Double mean, Double std, Double min, Double max, double norm,
         return sums;
     }
 
-    /** Running moments, merged as Chan, Golub and LeVeque (1979) do, so that a large mean costs no digits of the deviation. */
-    private static final class Sums {
-
-        private long count;
-        private long nan;
-        private long infinite;
-        private double mean;
-        private double deviations;
-        private double squares;
-        private double min = Double.POSITIVE_INFINITY;
-        private double max = Double.NEGATIVE_INFINITY;
-
-        void add(double[] values, int length) {
-            Sums part = new Sums();
-            double sum = 0;
-            for (int i = 0; i < length; i++) {
-                double value = values[i];
-                if (Math.abs(value) <= Double.MAX_VALUE) {
-                    values[(int) part.count++] = value;
-                    sum += value;
-                    part.squares += value * value;
-                    part.min = Math.min(part.min, value);
-                    part.max = Math.max(part.max, value);
-                } else if (Double.isNaN(value)) {
-                    part.nan++;
-                } else {
-                    part.infinite++;
-                }
-            }
-            part.mean = part.count == 0 ? 0 : sum / part.count;
-            for (int i = 0; i < part.count; i++) {
-                double deviation = values[i] - part.mean;
-                part.deviations += deviation * deviation;
-            }
-            add(part);
-        }
-
-        void add(Sums other) {
-            nan += other.nan;
-            infinite += other.infinite;
-            if (other.count == 0) {
-                return;
-            }
-            long total = count + other.count;
-            double difference = other.mean - mean;
-            mean += difference * other.count / total;
-            deviations += other.deviations + difference * difference * count / total * other.count;
-            squares += other.squares;
-            min = Math.min(min, other.min);
-            max = Math.max(max, other.max);
-            count = total;
-        }
-
-        TensorStats stats() {
-            return count == 0 ? new TensorStats(null, null, null, null, 0, nan, infinite)
-                    : new TensorStats(mean, Math.sqrt(deviations / count), min, max, Math.sqrt(squares), nan, infinite);
-        }
+    private static TensorStats of(Moments sums) {
+        return sums.count() == 0 ? new TensorStats(null, null, null, null, 0, sums.nans(), sums.infinities())
+                : new TensorStats(sums.mean(), sums.std(), sums.min(), sums.max(), Math.sqrt(sums.squares()), sums.nans(), sums.infinities());
     }
 }

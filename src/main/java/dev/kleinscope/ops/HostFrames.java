@@ -9,8 +9,6 @@ import dev.kleinscope.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.ArrayDeque;
-import java.util.HashMap;
 import java.util.IdentityHashMap;
 import java.util.Map;
 import java.util.function.Consumer;
@@ -18,9 +16,8 @@ import java.util.function.Consumer;
 /**
  * The stack of frames of a host backend, and the pool of native memory behind it.
  *
- * <p>Blocks are aligned to 64 bytes and come in size classes at most an eighth apart, so that the second of two equal
- * denoising steps allocates nothing. Every allocation gets a fresh {@link HostStorage}: a tensor whose frame has ended
- * stays dead even when its memory serves another. Used by one thread at a time.
+ * <p>Every allocation gets a fresh {@link HostStorage}: a tensor whose frame has ended stays dead even when its memory serves
+ * another. Used by one thread at a time.
  */
 public final class HostFrames implements AutoCloseable {
 
@@ -28,12 +25,9 @@ public final class HostFrames implements AutoCloseable {
 
     private final String owner;
     private final Arena arena = Arena.ofShared();
-    private final Map<Long, ArrayDeque<MemorySegment>> pool = new HashMap<>();
+    private final HostPool pool = new HostPool();
     private HostFrame innermost;
     private long opened;
-    private long bytesInUse;
-    private long bytesHeld;
-    private long peakBytes;
     private boolean closed;
 
     /** @param owner the backend, as messages name it */
@@ -56,8 +50,8 @@ public final class HostFrames implements AutoCloseable {
                     owner + ": cannot allocate " + shape + " outside a frame; open one with Ops.frame() first");
         }
         long bytes = DType.F32.bytes(shape.elements());
-        MemorySegment block = take(bytes);
-        HostStorage storage = new HostStorage(block.asSlice(0, bytes));
+        HostPool.Span block = pool.take(bytes);
+        HostStorage storage = new HostStorage(block.memory().asSlice(0, bytes));
         innermost.blocks.put(storage, block);
         return Tensor.of("", DType.F32, shape, storage);
     }
@@ -78,22 +72,22 @@ public final class HostFrames implements AutoCloseable {
 
     /** Native memory the pool holds, whether in use or free. */
     public long bytesHeld() {
-        return bytesHeld;
+        return pool.bytesHeld();
     }
 
     /** Memory of tensors in frames that are open. */
     public long bytesInUse() {
-        return bytesInUse;
+        return pool.bytesInUse();
     }
 
     /** Hands out the blocks that wait in the pool, whose content nobody needs. */
     public void unused(Consumer<MemorySegment> action) {
-        pool.values().forEach(blocks -> blocks.forEach(action));
+        pool.unused(action);
     }
 
     /** The most memory ever in use at once. */
     public long peakBytes() {
-        return peakBytes;
+        return pool.peakBytes();
     }
 
     /** Ends all frames and returns the memory to the system. */
@@ -106,8 +100,7 @@ public final class HostFrames implements AutoCloseable {
             innermost.close();
         }
         closed = true;
-        bytesHeld = 0;
-        pool.clear();
+        pool.close();
         arena.close();
     }
 
@@ -117,35 +110,11 @@ public final class HostFrames implements AutoCloseable {
         }
     }
 
-    private MemorySegment take(long bytes) {
-        long size = sizeClass(bytes);
-        ArrayDeque<MemorySegment> free = pool.computeIfAbsent(size, s -> new ArrayDeque<>());
-        MemorySegment block = free.poll();
-        if (block == null) {
-            block = arena.allocate(size, ALIGNMENT_BYTES);
-            bytesHeld += size;
-        }
-        bytesInUse += size;
-        peakBytes = Math.max(peakBytes, bytesInUse);
-        return block;
-    }
-
-    private void give(MemorySegment block) {
-        bytesInUse -= block.byteSize();
-        pool.get(block.byteSize()).push(block);
-    }
-
-    /** The smallest class that holds {@code bytes}: a multiple of an eighth of the power of two below. */
-    private static long sizeClass(long bytes) {
-        long step = Math.max(ALIGNMENT_BYTES, Long.highestOneBit(bytes) / 8);
-        return Math.max(step, Math.ceilDiv(bytes, step) * step);
-    }
-
     private final class HostFrame implements Frame {
 
         private final HostFrame parent;
         private final String name;
-        private final Map<Storage, MemorySegment> blocks = new IdentityHashMap<>();
+        private final Map<Storage, HostPool.Span> blocks = new IdentityHashMap<>();
         private boolean ended;
 
         HostFrame(HostFrame parent, String name) {
@@ -160,7 +129,7 @@ public final class HostFrames implements AutoCloseable {
             if (parent == null) {
                 throw new IllegalStateException(result + ": " + name + " has no parent to escape to");
             }
-            MemorySegment block = blocks.remove(result.storage());
+            HostPool.Span block = blocks.remove(result.storage());
             if (block != null) {
                 parent.blocks.put(result.storage(), block);
             } else if (!ownedAbove(result.storage())) {
@@ -172,7 +141,7 @@ public final class HostFrames implements AutoCloseable {
         @Override
         public void release(Tensor result) {
             requireLive();
-            MemorySegment block = blocks.remove(result.storage());
+            HostPool.Span block = blocks.remove(result.storage());
             if (block == null) {
                 throw foreign(result);
             }
@@ -193,9 +162,9 @@ public final class HostFrames implements AutoCloseable {
             innermost = parent;
         }
 
-        private void end(Storage storage, MemorySegment block, String by) {
+        private void end(Storage storage, HostPool.Span block, String by) {
             ((HostStorage) storage).free(by);
-            give(block);
+            pool.give(block);
         }
 
         private boolean ownedAbove(Storage storage) {

@@ -71,64 +71,42 @@ public record TensorStats(String name, Shape shape, double norm, double mean, do
                 .thenComparingLong(Share::index);
 
         private final Tensor tensor;
+        private final Moments moments = new Moments();
         private final double[] channels;
+        private final double[] part;
         private final List<Share> tokens = new ArrayList<>();
-        private double energy;
         private double token;
-        private double sum;
-        private double squares;
-        private double min = Double.NaN;
-        private double max = Double.NaN;
-        private long finite;
-        private long nans;
-        private long infinities;
-
-        /** The first finite value: far from zero, sums of differences from it keep their digits. */
-        private double origin;
 
         Sums(Tensor tensor) {
             this.tensor = tensor;
             channels = new double[tensor.shape().rank() == 0 ? 1 : Math.toIntExact(tensor.dim(-1))];
+            part = new double[channels.length];
         }
 
         @Override
         public boolean read(long at, float[] values, int count) {
             for (int done = 0; done < count;) {
                 int channel = (int) ((at + done) % channels.length);
-                int part = Math.min(channels.length - channel, count - done);
-                row(values, done, part, channel);
-                done += part;
-                if (channel + part == channels.length) {
+                int length = Math.min(channels.length - channel, count - done);
+                row(values, done, length, channel);
+                done += length;
+                if (channel + length == channels.length) {
                     offer(new Share((at + done - 1) / channels.length, token));
-                    energy += token;
                     token = 0;
                 }
             }
             return true;
         }
 
-        private void row(float[] values, int from, int count, int channel) {
-            for (int i = 0; i < count; i++) {
+        private void row(float[] values, int from, int length, int channel) {
+            for (int i = 0; i < length; i++) {
                 double value = values[from + i];
-                if (!Double.isFinite(value)) {
-                    nans += Double.isNaN(value) ? 1 : 0;
-                    infinities += Double.isNaN(value) ? 0 : 1;
-                    continue;
-                }
-                if (finite++ == 0) {
-                    origin = value;
-                    min = value;
-                    max = value;
-                }
-                double square = value * value;
-                token += square;
-                channels[channel + i] += square;
-                double difference = value - origin;
-                sum += difference;
-                squares += difference * difference;
-                min = value < min ? value : min;
-                max = value > max ? value : max;
+                double energy = Double.isFinite(value) ? value * value : 0;
+                token += energy;
+                channels[channel + i] += energy;
+                part[i] = value;
             }
+            moments.add(part, length);
         }
 
         private void offer(Share candidate) {
@@ -148,14 +126,14 @@ public record TensorStats(String name, Shape shape, double norm, double mean, do
                 strongest.add(new Share(i, channels[i]));
             }
             strongest.sort(STRONGEST);
-            double shift = finite == 0 ? 0 : sum / finite;
-            double variance = finite == 0 ? 0 : Math.max(0, squares / finite - shift * shift);
-            return new TensorStats(tensor.name(), tensor.shape(), Math.sqrt(energy), origin + shift, Math.sqrt(variance), min, max,
-                    nans, infinities, shares(strongest), shares(tokens));
+            boolean none = moments.count() == 0;
+            return new TensorStats(tensor.name(), tensor.shape(), Math.sqrt(moments.squares()), moments.mean(), moments.std(),
+                    none ? Double.NaN : moments.min(), none ? Double.NaN : moments.max(), moments.nans(), moments.infinities(),
+                    shares(strongest), shares(tokens));
         }
 
         private List<Share> shares(List<Share> energies) {
-            return energies.stream().limit(TOP).map(top -> new Share(top.index, energy == 0 ? 0 : top.share / energy)).toList();
+            return energies.stream().limit(TOP).map(top -> new Share(top.index, top.share == 0 ? 0 : top.share / moments.squares())).toList();
         }
     }
 }

@@ -19,6 +19,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ForkJoinPool;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -100,6 +102,34 @@ class ActivationDiffTest {
             product += (double) a[i] * b[i];
         }
         assertEquals(product / first.norm() / second.norm(), found.cosine(), 1e-12);
+    }
+
+    @Test
+    void numbersDoNotDependOnHowManyCoresThereAre() {
+        Random random = new Random(6);
+        float[] a = new float[(5 << 20) / 2];
+        float[] b = new float[a.length];
+        for (int i = 0; i < a.length; i++) {
+            a[i] = (float) random.nextGaussian();
+            b[i] = a[i] + 1e-3f * (float) random.nextGaussian();
+        }
+        // as far apart in two blocks, each summed by one thread: the first counts
+        a[100] = a[a.length - 1] = 0;
+        b[100] = b[a.length - 1] = -7;
+        Path first = file("a", Map.of(), tensor("step.0.proj_out", a));
+        Path second = file("b", Map.of(), tensor("step.0.proj_out", b));
+        ActivationDiff.Numbers alone = on(1, () -> diff(first, second, 1e-4)).rows().getFirst().numbers();
+        assertEquals(List.of(0L, 100L), alone.worstIndex());
+        assertEquals(Difference.of(b, a).relativeL2(), alone.relativeL2(), 1e-12);
+        for (int cores = 2; cores < 5; cores++) {
+            assertEquals(alone, on(cores, () -> diff(first, second, 1e-4)).rows().getFirst().numbers());
+        }
+    }
+
+    private static <T> T on(int threads, Callable<T> work) {
+        try (ForkJoinPool pool = new ForkJoinPool(threads)) {
+            return pool.submit(work).join();
+        }
     }
 
     @Test

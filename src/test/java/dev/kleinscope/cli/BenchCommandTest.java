@@ -100,21 +100,29 @@ class BenchCommandTest {
         assertEquals(2, profiles.size());
         for (JsonNode profile : profiles) {
             double shares = 0;
-            double products = 0;
+            double linears = 0;
+            double attentions = 0;
             Set<String> operations = new TreeSet<>();
             for (JsonNode entry : profile.get("entries")) {
                 operations.add(entry.get("operation").asString());
                 shares += entry.get("share").asDouble();
                 assertTrue(entry.get("rate").asDouble() > 0 && entry.get("ceiling").asDouble() > 0, entry.toString());
                 if (entry.get("operation").asString().equals("linear")) {
-                    products += 2e-9 * entry.get("calls").asLong() * entry.get("rows").asLong() * entry.get("in").asLong()
+                    linears += 2e-9 * entry.get("calls").asLong() * entry.get("rows").asLong() * entry.get("in").asLong()
+                            * entry.get("out").asLong() / entry.get("ceiling").asDouble();
+                } else if (entry.get("operation").asString().equals("attention")) {
+                    // queries times keys and their weights times values
+                    attentions += 4e-9 * entry.get("calls").asLong() * entry.get("rows").asLong() * entry.get("in").asLong()
                             * entry.get("out").asLong() / entry.get("ceiling").asDouble();
                 }
             }
             assertEquals(Set.of("attention", "gatedResidual", "layerNormModulate", "linear", "rmsNormRope", "silu", "swiglu"), operations);
             assertTrue(shares > 0.1 && shares <= 1, "shares add up to " + shares);
-            assertEquals(products, profile.get("products").asDouble(), 1e-6 * products);
-            assertEquals(profile.get("seconds").asDouble() / products, profile.get("ratio").asDouble(), 1e-3 * profile.get("ratio").asDouble());
+            assertEquals(linears, profile.get("linears").asDouble(), 1e-6 * linears);
+            assertEquals(attentions, profile.get("attentions").asDouble(), 1e-6 * attentions);
+            assertEquals(profile.get("seconds").asDouble() / (linears + attentions), profile.get("ratio").asDouble(),
+                    1e-3 * profile.get("ratio").asDouble());
+            assertTrue(profile.get("norms").asDouble() > 0, profile.toString());
         }
     }
 

@@ -1,9 +1,12 @@
 package dev.kleinscope.cli;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.kleinscope.Reference;
+import dev.kleinscope.weights.Safetensors;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
@@ -13,6 +16,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -128,6 +132,54 @@ class DumpCommandTest {
     }
 
     @Test
+    void aChangedRunIsKeptAsItWasChangedAndSaysHow() throws IOException {
+        String[] kept = {"-p", "x", "--points", "transformer_blocks.*.img,proj_out", "--at-steps", "0-1"};
+        String change = "transformer_blocks.2.img:scale=-2,steps=1,channels=0-3";
+        assertEquals(ExitCodes.OK, dump(with(kept, "-o", file("plain.safetensors"))), err.toString());
+        assertEquals(ExitCodes.OK, dump(with(kept, "-o", file("changed.safetensors"), "--intervene", change)), err.toString());
+        assertFalse(header(folder.resolve("plain.safetensors")).required("__metadata__").has("interventions"));
+        assertEquals(new ObjectMapper().writeValueAsString(List.of(change)),
+                header(folder.resolve("changed.safetensors")).required("__metadata__").required("interventions").stringValue());
+        try (Safetensors plain = Safetensors.open(folder.resolve("plain.safetensors"));
+                Safetensors changed = Safetensors.open(folder.resolve("changed.safetensors"))) {
+            for (String same : List.of("step.0.transformer_blocks.2.img", "step.0.proj_out", "step.1.transformer_blocks.1.img")) {
+                assertArrayEquals(plain.tensor(same).toHost().values(), changed.tensor(same).toHost().values(), same);
+            }
+            float[] before = plain.tensor("step.1.transformer_blocks.2.img").toHost().values();
+            float[] after = changed.tensor("step.1.transformer_blocks.2.img").toHost().values();
+            int channels = (int) plain.tensor("step.1.transformer_blocks.2.img").dim(2);
+            for (int i = 0; i < before.length; i++) {
+                assertEquals(i % channels < 4 ? -2 * before[i] : before[i], after[i], "value " + i);
+            }
+            assertFalse(Arrays.equals(plain.tensor("step.1.proj_out").toHost().values(), changed.tensor("step.1.proj_out").toHost().values()));
+        }
+    }
+
+    @Test
+    void everythingFromAnotherRunMakesThatRun() throws IOException {
+        String[] kept = {"--points", "**", "--at-steps", "0"};
+        assertEquals(ExitCodes.OK, dump(with(kept, "-p", "a red cube", "-o", file("a.safetensors"))), err.toString());
+        assertEquals(ExitCodes.OK, dump(with(kept, "-p", "a blue cube", "-o", file("b.safetensors"))), err.toString());
+        assertEquals(ExitCodes.OK, dump(with(kept, "-p", "a red cube", "-o", file("patched.safetensors"), "--intervene",
+                "transformer_blocks.4.*:replace=" + file("b.safetensors") + ",steps=0")), err.toString());
+        JsonNode made = header(folder.resolve("patched.safetensors")).required("__metadata__");
+        assertEquals(64, new ObjectMapper().readTree(made.required("intervention_files").stringValue()).path(file("b.safetensors")).asString()
+                .length());
+        try (Safetensors a = Safetensors.open(folder.resolve("a.safetensors")); Safetensors b = Safetensors.open(folder.resolve("b.safetensors"));
+                Safetensors patched = Safetensors.open(folder.resolve("patched.safetensors"))) {
+            String early = "step.0.transformer_blocks.3.txt";
+            assertArrayEquals(a.tensor(early).toHost().values(), patched.tensor(early).toHost().values());
+            for (String late : List.of("step.0.transformer_blocks.4.img", "step.0.single_transformer_blocks.7", "step.0.proj_out")) {
+                assertArrayEquals(b.tensor(late).toHost().values(), patched.tensor(late).toHost().values(), late);
+            }
+        }
+    }
+
+    private static String[] with(String[] args, String... more) {
+        return Stream.concat(Arrays.stream(args), Arrays.stream(more)).toArray(String[]::new);
+    }
+
+    @Test
     void anInterruptedDumpLeavesTheFormerFile() throws IOException {
         Files.writeString(folder.resolve("a.safetensors"), "former");
         Thread.currentThread().interrupt();
@@ -150,6 +202,9 @@ class DumpCommandTest {
         "-p _ | the prompt is empty",
         "--points proj_out | --prompt",
         "-p x -i nowhere.png | nowhere.png",
+        "-p x --intervene proj_out:halve | expected a change after the colon",
+        "-p x --intervene proj_out:zero,steps=3 | the run has steps 0 to 2",
+        "-p x --intervene proj_out:replace=nowhere.safetensors | nowhere.safetensors does not exist",
         "-p x --model /nonexistent | /nonexistent"})
     void wrongInputIsNamedAndLeavesNothing(String args, String message) throws IOException {
         List<String> line = new ArrayList<>(Stream.of(args.split(" ")).map(arg -> arg.equals("_") ? " " : arg).toList());

@@ -635,6 +635,9 @@ public abstract class OpsContract {
         attention(65, 65, 4, 1, 96, mask);
         attention(257, 257, 2, 2, 8, mask);
         attention(129, 257, 2, 1, 64, new AttentionMask(false, new long[] {128, 257}));
+        attention(193, 513, 2, 1, 24, new AttentionMask(false, new long[] {513, 256}));
+        attention(5, 1041, 2, 1, 16, AttentionMask.NONE);
+        attention(70, 40, 2, 1, 144, new AttentionMask(true, new long[] {40, 33}));
         HostTensor q = normal(19, 3, 16);
         AttentionMask many = new AttentionMask(false, IntStream.range(0, 19).mapToLong(batch -> batch % 7).toArray());
         check("attention on 19 batches", q.shape(), (on, in, out) -> on.attention(in[0], in[1], in[1], 2, 2, many, out), q,

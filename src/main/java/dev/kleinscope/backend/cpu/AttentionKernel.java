@@ -3,7 +3,6 @@ package dev.kleinscope.backend.cpu;
 import static dev.kleinscope.backend.cpu.Lanes.COUNT;
 import static dev.kleinscope.backend.cpu.Lanes.FLOATS;
 
-import dev.kleinscope.ops.AttentionMask;
 import dev.kleinscope.ops.HostRows;
 import dev.kleinscope.tensor.Tensor;
 import java.lang.foreign.MemorySegment;
@@ -29,26 +28,16 @@ final class AttentionKernel {
     private static final int SUM_SLOT = 2;
     private static final int ROW_SLOT = 3;
 
-    private final Tensor q;
-    private final Tensor k;
-    private final Tensor v;
+    private final AttentionHeads operands;
     private final Tensor out;
-    private final AttentionMask mask;
-    private final int heads;
-    private final int kvHeads;
     private final int headDim;
     private final int keys;
 
-    AttentionKernel(Tensor q, Tensor k, Tensor v, long heads, long kvHeads, AttentionMask mask, Tensor out) {
-        this.q = q;
-        this.k = k;
-        this.v = v;
-        this.out = out;
-        this.mask = mask;
-        this.heads = Math.toIntExact(heads);
-        this.kvHeads = Math.toIntExact(kvHeads);
-        this.headDim = Math.toIntExact(q.dim(2) / heads);
-        this.keys = Math.toIntExact(k.dim(1));
+    AttentionKernel(AttentionHeads operands) {
+        this.operands = operands;
+        out = operands.out();
+        headDim = operands.headDim();
+        keys = operands.keys();
     }
 
     /** One head's columns of a tensor. */
@@ -66,8 +55,10 @@ final class AttentionKernel {
     }
 
     void run(Workers workers) {
-        int batches = Math.toIntExact(q.dim(0));
-        int queries = Math.toIntExact(q.dim(1));
+        int batches = operands.batches();
+        int queries = operands.queries();
+        int heads = operands.heads();
+        int kvHeads = operands.kvHeads();
         if (batches == 0 || queries == 0) {
             return;
         }
@@ -81,8 +72,8 @@ final class AttentionKernel {
             valuePanels[pair] = new Panels(packed, (int) (keyPanels.length * keyFloats + pair * valueFloats), Tile.WIDTH, headDim,
                     keys);
         }
-        Rows keyRows = Rows.of(k);
-        Rows valueRows = Rows.of(v);
+        Rows keyRows = Rows.of(operands.k());
+        Rows valueRows = Rows.of(operands.v());
         int parts = Math.ceilDiv(keys, Tile.TERMS);
         workers.run(keyPanels.length * parts, (chunk, scratch) -> {
             int pair = chunk / parts;
@@ -97,7 +88,7 @@ final class AttentionKernel {
             int from = chunk % blocks * BLOCK_ROWS;
             int batch = chunk / blocks / heads;
             int head = chunk / blocks % heads;
-            int pair = batch * kvHeads + head / (heads / kvHeads);
+            int pair = batch * kvHeads + operands.kvHead(head);
             attend(batch, head, from, Math.min(BLOCK_ROWS, queries - from), keyPanels[pair], valuePanels[pair], scratch);
         });
     }
@@ -113,11 +104,11 @@ final class AttentionKernel {
     }
 
     private void attend(int batch, int head, int from, int rows, Panels keyPanels, Panels valuePanels, Scratch scratch) {
-        int visible = Math.toIntExact(Math.max(0, mask.visible(batch, from + rows - 1, keys)));
+        int visible = operands.visible(batch, from + rows - 1);
         float[] query = scratch.floats(QUERY_SLOT, BLOCK_ROWS * Tile.TERMS * keyPanels.blocks());
         float[] scores = scratch.floats(SCORE_SLOT, BLOCK_ROWS * Tile.TERMS * Math.ceilDiv(keys, Tile.TERMS));
         float[] row = scratch.floats(ROW_SLOT, Math.max(headDim, COUNT));
-        scale(batch, head, from, rows, query, row);
+        gather(batch, head, from, rows, query, row);
         for (int panel = 0; panel < Math.ceilDiv(visible, Tile.WIDTH); panel++) {
             int key = panel * Tile.WIDTH;
             int to = key / Tile.TERMS * BLOCK_ROWS * Tile.TERMS + key % Tile.TERMS;
@@ -129,9 +120,10 @@ final class AttentionKernel {
         int channels = valuePanels.count() * Tile.WIDTH;
         float[] sums = scratch.floats(SUM_SLOT, BLOCK_ROWS * (channels + 1));
         int totals = BLOCK_ROWS * channels;
+        float scale = Softmax.scale(headDim);
         for (int i = 0; i < rows; i++) {
-            int seen = Math.toIntExact(Math.max(0, mask.visible(batch, from + i, keys)));
-            sums[totals + i] = softmax(scores, i * Tile.TERMS, seen, visible, row);
+            int seen = operands.visible(batch, from + i);
+            sums[totals + i] = softmax(scores, i * Tile.TERMS, seen, visible, scale, row);
         }
         if (visible == 0) {
             Arrays.fill(sums, 0, totals, 0f);
@@ -147,8 +139,7 @@ final class AttentionKernel {
             for (int channel = 0; channel < headDim; channel++) {
                 row[channel] = sums[i * channels + channel] / sums[totals + i];
             }
-            long to = out.rowOffset(batch * out.dim(1) + from + i) + (long) head * headDim;
-            MemorySegment.copy(row, 0, target, Lanes.FLOAT, to * Float.BYTES, headDim);
+            MemorySegment.copy(row, 0, target, Lanes.FLOAT, operands.at(out, batch, from + i, head), headDim);
         }
     }
 
@@ -163,25 +154,24 @@ final class AttentionKernel {
         }
     }
 
-    private void scale(int batch, int head, int from, int rows, float[] query, float[] row) {
-        float scale = (float) (1 / Math.sqrt(headDim));
-        MemorySegment segment = HostRows.segment(q);
+    private void gather(int batch, int head, int from, int rows, float[] query, float[] row) {
+        MemorySegment segment = HostRows.segment(operands.q());
         for (int i = 0; i < rows; i++) {
-            long element = q.rowOffset(batch * q.dim(1) + from + i) + (long) head * headDim;
-            MemorySegment.copy(segment, Lanes.FLOAT, element * Float.BYTES, row, 0, headDim);
+            MemorySegment.copy(segment, Lanes.FLOAT, operands.at(operands.q(), batch, from + i, head), row, 0, headDim);
             for (int channel = 0; channel < headDim; channel++) {
-                query[(channel / Tile.TERMS * BLOCK_ROWS + i) * Tile.TERMS + channel % Tile.TERMS] = row[channel] * scale;
+                query[(channel / Tile.TERMS * BLOCK_ROWS + i) * Tile.TERMS + channel % Tile.TERMS] = row[channel];
             }
         }
     }
 
     /**
-     * Replaces the first {@code seen} scores of a row by {@code e^(score - largest)} and those after them, up to {@code visible}, by zero.
+     * Replaces the first {@code seen} scores of a row by {@code 2^(scale (score - largest))} and those after them, up to {@code visible}, by
+     * zero.
      *
      * @param lanes scratch
-     * @return the sum of the exponentials; 1 where there are none
+     * @return the sum of the powers; 1 where there are none
      */
-    private static float softmax(float[] scores, int from, int seen, int visible, float[] lanes) {
+    private static float softmax(float[] scores, int from, int seen, int visible, float scale, float[] lanes) {
         if (seen == 0) {
             clear(scores, from, 0, visible);
             return 1;
@@ -192,17 +182,19 @@ final class AttentionKernel {
         }
         double total = 0;
         for (int first = 0; first < seen; first += Tile.TERMS) {
-            total += exponentials(scores, from + first * BLOCK_ROWS, Math.min(Tile.TERMS, seen - first), maximum, lanes);
+            total += powers(scores, from + first * BLOCK_ROWS, Math.min(Tile.TERMS, seen - first), scale, -maximum * scale, lanes);
         }
         clear(scores, from, seen, visible);
         return (float) total;
     }
 
+    /** As {@link Softmax} finds it. */
     private static float largest(float[] scores, int from, int count, float least) {
         FloatVector largest = Lanes.broadcast(least);
         int whole = count / COUNT * COUNT;
         for (int i = 0; i < whole; i += COUNT) {
-            largest = largest.max(FloatVector.fromArray(FLOATS, scores, from + i));
+            FloatVector score = FloatVector.fromArray(FLOATS, scores, from + i);
+            largest = largest.blend(score, score.compare(VectorOperators.GT, largest));
         }
         float maximum = largest.reduceLanes(VectorOperators.MAX);
         for (int i = whole; i < count; i++) {
@@ -211,18 +203,20 @@ final class AttentionKernel {
         return maximum;
     }
 
-    private static double exponentials(float[] scores, int from, int count, float maximum, float[] lanes) {
+    private static double powers(float[] scores, int from, int count, float scale, float shift, float[] lanes) {
+        FloatVector factor = Lanes.broadcast(scale);
+        FloatVector term = Lanes.broadcast(shift);
         FloatVector sum = FloatVector.zero(FLOATS);
         int whole = count / COUNT * COUNT;
         for (int i = 0; i < whole; i += COUNT) {
-            FloatVector e = Lanes.exp(FloatVector.fromArray(FLOATS, scores, from + i).sub(maximum));
-            e.intoArray(scores, from + i);
-            sum = sum.add(e);
+            FloatVector power = Lanes.exp2(FloatVector.fromArray(FLOATS, scores, from + i).fma(factor, term));
+            power.intoArray(scores, from + i);
+            sum = sum.add(power);
         }
         sum.intoArray(lanes, 0);
         double total = Lanes.sum(lanes, 0);
         if (whole < count) {
-            Lanes.exp(FloatVector.fromArray(FLOATS, scores, from + whole).sub(maximum)).intoArray(scores, from + whole);
+            Lanes.exp2(FloatVector.fromArray(FLOATS, scores, from + whole).fma(factor, term)).intoArray(scores, from + whole);
             for (int i = whole; i < count; i++) {
                 total += scores[from + i];
             }

@@ -55,6 +55,12 @@ final class Bf16Products implements Products {
         return "in bf16 " + f32.describe();
     }
 
+    /** In f32. */
+    @Override
+    public OneDnnAttention attention() {
+        return f32.attention();
+    }
+
     @Override
     public void linear(Tensor x, Linear layer, Tensor out) {
         linear(x, List.of(layer), out);

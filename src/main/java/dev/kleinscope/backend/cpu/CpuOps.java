@@ -246,12 +246,25 @@ public final class CpuOps implements Ops {
         rows(out, (row, _) -> ProbeKernels.addProjections(x, from, to, out, row));
     }
 
-    /** A query that sees no key gets zeros. Keeps as much memory on the heap as the largest k and v together take. */
+    /**
+     * A query that sees no key gets zeros. Takes as much memory as k and v together, and for each thread scores of a block of queries; our
+     * own kernel keeps it on the heap.
+     */
     @Override
     public void attention(Tensor q, Tensor k, Tensor v, long heads, long kvHeads, AttentionMask mask, Tensor out) {
         HostRows.requireF32("attention", q, k, v, out);
         OpShapes.attention(q, k, v, heads, kvHeads, mask, out);
-        new AttentionKernel(q, k, v, heads, kvHeads, mask, out).run(workers);
+        AttentionHeads operands = new AttentionHeads(q, k, v, Math.toIntExact(heads), Math.toIntExact(kvHeads), mask, out);
+        OneDnnAttention oneDnn = products.attention();
+        OneDnnAttention.Plan plan = oneDnn == null ? null : oneDnn.plan(operands);
+        if (plan == null) {
+            new AttentionKernel(operands).run(workers);
+            return;
+        }
+        try (Frame _ = frames.open()) {
+            oneDnn.run(workers, operands, plan, alloc(Shape.of(plan.packedFloats(operands.batches() * operands.kvHeads()))),
+                    alloc(Shape.of(plan.scoreFloats(workers.threads()))));
+        }
     }
 
     /** Takes as much memory as one head of k for the time it runs, and a few rows of scores a thread. */

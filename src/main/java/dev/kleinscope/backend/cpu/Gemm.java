@@ -2,7 +2,7 @@ package dev.kleinscope.backend.cpu;
 
 import java.util.Locale;
 
-/** What computes the products of linear layers. */
+/** What computes the products of linear layers and of attention. */
 public enum Gemm {
     /** Our own kernel, through the Vector API. */
     JAVA,

@@ -87,6 +87,25 @@ final class Lanes {
         return p.mul(exponent.reinterpretAsFloats());
     }
 
+    /**
+     * {@code 2^x} within 2 ulp for x of at most 127, and 2^-126 below that; NaN stays NaN. The polynomial is the one of degree 6 whose largest
+     * relative error between -0.5 and 0.5 is least, with 1 as its constant; 1.6e-8 after its coefficients are rounded.
+     */
+    static FloatVector exp2(FloatVector x) {
+        // compared and blended, since FloatVector.max takes thrice as many instructions
+        FloatVector clamped = x.blend(-126f, x.compare(VectorOperators.LT, -126f));
+        FloatVector shifted = clamped.add(ROUNDING);
+        FloatVector r = clamped.sub(shifted.sub(ROUNDING));
+        FloatVector p = r.fma(broadcast(0x1.41fbbcp-13f), broadcast(0x1.5f3e52p-10f));
+        p = p.fma(r, broadcast(0x1.3b2d4cp-7f));
+        p = p.fma(r, broadcast(0x1.c6aee8p-5f));
+        p = p.fma(r, broadcast(0x1.ebfbdcp-3f));
+        p = p.fma(r, broadcast(0x1.62e430p-1f));
+        p = p.fma(r, broadcast(1f));
+        IntVector exponent = shifted.reinterpretAsInts().add(127 - ROUNDING_BITS).lanewise(VectorOperators.LSHL, 23);
+        return p.mul(exponent.reinterpretAsFloats());
+    }
+
     /** {@code x / (1 + e^-x)}. */
     static FloatVector silu(FloatVector x) {
         return x.div(exp(x.neg()).add(1f));

@@ -11,45 +11,24 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.ref.Reference;
-import java.util.LinkedHashMap;
-import java.util.Map;
-import java.util.Optional;
 
 /**
  * Products by oneDNN: f32 activations on weights as they lie, in f32, BF16 or F16, with sums in f32; and, where the CPU has them, of
  * bf16 activations on BF16 weights. What it has no implementation for goes to our own kernel.
- *
- * <p>The programs of the shapes used last are kept, as is memory for scratch and bias, so that a repeated step allocates none.
  */
 final class OneDnnProducts implements Products {
 
-    /** Smaller weights are not worth a call, and our own kernel, which adds in more parts, rounds them less. */
+    /** Smaller weights, and fewer scores of a head, are not worth a call, and our own kernel, which adds in more parts, rounds them less. */
     static final long LEAST_WEIGHTS = 1 << 16;
-
-    private static final int KEPT = 256;
-    private static final long ALIGNMENT = 64;
 
     private final long leastWeights;
     private final Products fallback;
     private final int threads;
     private final Arena arena = Arena.ofShared();
     private final MemorySegment engine;
-    private final MemorySegment stream;
-    private final Buffer scratch = new Buffer();
-    private final Buffer bias = new Buffer();
-    private final Map<OneDnnProduct.Key, Optional<OneDnnProduct>> programs = new LinkedHashMap<>(16, 0.75f, true) {
-
-        private static final long serialVersionUID = 1L;
-
-        @Override
-        protected boolean removeEldestEntry(Map.Entry<OneDnnProduct.Key, Optional<OneDnnProduct>> eldest) {
-            if (size() <= KEPT) {
-                return false;
-            }
-            eldest.getValue().ifPresent(OneDnnProduct::close);
-            return true;
-        }
-    };
+    private final OneDnnPrograms programs;
+    private final OneDnnAttention attention;
+    private final OneDnnPrograms.Buffer bias = new OneDnnPrograms.Buffer();
     private float[] biasValues = new float[0];
     private boolean closed;
 
@@ -61,17 +40,17 @@ final class OneDnnProducts implements Products {
         this(fallback, threads, LEAST_WEIGHTS);
     }
 
-    /** @param leastWeights how many numbers weights have that are worth a product in f32 */
+    /** @param leastWeights how many numbers weights have, or scores a head of attention, that are worth a product in f32 */
     OneDnnProducts(Products fallback, int threads, long leastWeights) {
         this.leastWeights = leastWeights;
         this.fallback = fallback;
         this.threads = threads;
         OneDnnLibrary.setThreads(threads);
         MemorySegment handle = arena.allocate(ValueLayout.ADDRESS);
-        OneDnnProduct.check("dnnl_engine_create", OneDnn.dnnl_engine_create(handle, OneDnn.dnnl_cpu(), 0), "the CPU");
+        OneDnnProgram.check("dnnl_engine_create", OneDnn.dnnl_engine_create(handle, OneDnn.dnnl_cpu(), 0), "the CPU");
         engine = handle.get(ValueLayout.ADDRESS, 0);
-        OneDnnProduct.check("dnnl_stream_create", OneDnn.dnnl_stream_create(handle, engine, OneDnn.dnnl_stream_default_flags()), "the CPU");
-        stream = handle.get(ValueLayout.ADDRESS, 0);
+        programs = new OneDnnPrograms(engine);
+        attention = new OneDnnAttention(engine, threads, leastWeights);
     }
 
     @Override
@@ -89,9 +68,15 @@ final class OneDnnProducts implements Products {
         }
         try (OneDnnProducts products = new OneDnnProducts(null, 1)) {
             long width = 512;
-            return products.program(new OneDnnProduct.Key(width, width, width, width, width, width, DType.BF16, DType.BF16, false)) == null
+            return products.programs.get(OneDnnProduct.linear(width, width, width, width, width, width, DType.BF16, DType.BF16, false)) == null
                     ? "oneDNN " + OneDnnLibrary.version() + " has no product of bf16 for this CPU (" + OneDnnLibrary.isa() + ")" : null;
         }
+    }
+
+    @Override
+    public OneDnnAttention attention() {
+        requireOpen();
+        return attention;
     }
 
     @Override
@@ -108,9 +93,7 @@ final class OneDnnProducts implements Products {
      * @return false, with nothing done, where oneDNN has no program for it
      */
     boolean multiply(Tensor x, Linear layer, Tensor out) {
-        if (closed) {
-            throw new IllegalStateException("the cpu backend is closed");
-        }
+        requireOpen();
         if (Thread.currentThread().isInterrupted()) {
             throw new RunInterruptedException("interrupted before a product");
         }
@@ -126,22 +109,32 @@ final class OneDnnProducts implements Products {
         RowRuns from = RowRuns.of(x);
         RowRuns to = RowRuns.of(out);
         long run = greatestCommonDivisor(from.length(), to.length());
-        OneDnnProduct program = program(key(run, from, x.dtype(), layer, to));
+        OneDnnProgram program = programs.get(key(run, from, x.dtype(), layer, to));
         if (program == null) {
             return false;
         }
         Tensor weight = layer.weight();
         MemorySegment weights = slice(weight, weight.offset(), layer.out(), weight.stride(0));
         MemorySegment added = layer.bias() == null ? null : widen(layer.bias());
-        MemorySegment spare = scratch.atLeast(program.scratchBytes());
         for (long row = 0; row < rows; row += run) {
-            program.run(stream, slice(x, x.rowOffset(row), run, from.stride()), weights,
-                    slice(out, out.rowOffset(row), run, to.stride()), spare, added);
+            MemorySegment in = slice(x, x.rowOffset(row), run, from.stride());
+            MemorySegment result = slice(out, out.rowOffset(row), run, to.stride());
+            if (added == null) {
+                programs.run(program, in, weights, result);
+            } else {
+                programs.run(program, in, weights, result, added);
+            }
         }
         Reference.reachabilityFence(x);
         Reference.reachabilityFence(layer);
         Reference.reachabilityFence(out);
         return true;
+    }
+
+    private void requireOpen() {
+        if (closed) {
+            throw new IllegalStateException("the cpu backend is closed");
+        }
     }
 
     private static boolean suits(Tensor weight) {
@@ -150,20 +143,11 @@ final class OneDnnProducts implements Products {
                 && (type == DType.F32 || type == DType.BF16 || type == DType.F16);
     }
 
-    private static OneDnnProduct.Key key(long run, RowRuns from, DType x, Linear layer, RowRuns to) {
+    private static OneDnnProduct key(long run, RowRuns from, DType x, Linear layer, RowRuns to) {
         // of one row alone the distance to the next says nothing
-        return new OneDnnProduct.Key(run, layer.in(), layer.out(), run == 1 ? layer.in() : from.stride(),
+        return OneDnnProduct.linear(run, layer.in(), layer.out(), run == 1 ? layer.in() : from.stride(),
                 layer.out() == 1 ? layer.in() : layer.weight().stride(0), run == 1 ? layer.out() : to.stride(), x, layer.weight().dtype(),
                 layer.bias() != null);
-    }
-
-    private OneDnnProduct program(OneDnnProduct.Key key) {
-        Optional<OneDnnProduct> known = programs.get(key);
-        if (known == null) {
-            known = Optional.ofNullable(OneDnnProduct.create(key, engine));
-            programs.put(key, known);
-        }
-        return known.orElse(null);
     }
 
     private static long greatestCommonDivisor(long a, long b) {
@@ -187,38 +171,14 @@ final class OneDnnProducts implements Products {
         return to;
     }
 
-    /** Memory that grows to the largest size asked for. */
-    private static final class Buffer implements AutoCloseable {
-
-        private Arena owner = Arena.ofShared();
-        private MemorySegment memory = owner.allocate(ALIGNMENT, ALIGNMENT);
-
-        MemorySegment atLeast(long bytes) {
-            if (memory.byteSize() < bytes) {
-                Arena larger = Arena.ofShared();
-                memory = larger.allocate(bytes, ALIGNMENT);
-                owner.close();
-                owner = larger;
-            }
-            return memory;
-        }
-
-        @Override
-        public void close() {
-            owner.close();
-        }
-    }
-
     @Override
     public void close() {
         if (!closed) {
             closed = true;
-            programs.values().forEach(program -> program.ifPresent(OneDnnProduct::close));
-            programs.clear();
-            OneDnn.dnnl_stream_destroy(stream);
-            OneDnn.dnnl_engine_destroy(engine);
-            scratch.close();
+            attention.close();
+            programs.close();
             bias.close();
+            OneDnn.dnnl_engine_destroy(engine);
             arena.close();
         }
     }

@@ -24,6 +24,11 @@ interface Products extends AutoCloseable {
         }
     }
 
+    /** What computes attention with the same products; null where that is our own kernel. */
+    default OneDnnAttention attention() {
+        return null;
+    }
+
     /** What computes them, for people, as {@code by oneDNN}; empty for our own. */
     String describe();
 

@@ -1,10 +1,10 @@
 package dev.kleinscope.model.dit;
 
-/** What a forward's activations take on a backend that keeps the memory of each size for reuse. */
+/** What a forward's activations take on a backend whose kinds of block share memory. */
 public final class DitMemory {
 
-    /** A pool rounds sizes up by an eighth at most. */
-    private static final double ROUNDING = 1.125;
+    /** What a pool holds beyond what was ever in use at once. */
+    private static final double SPARE = 1.125;
 
     private DitMemory() {
     }
@@ -17,15 +17,14 @@ public final class DitMemory {
     public static long bytes(DitConfig config, long tokens) {
         double hidden = config.hidden();
         double mlp = config.mlpHidden();
-        // both kinds of block: the stream, its norm, q, k, results and the block's output; the attention's copies of k and v
-        double joint = 6 * hidden + 2 * hidden;
-        // double blocks: q, k and v in one; for each stream two norms, two results, the sum between, and the MLP
-        double ofDouble = 3 * hidden + 5 * hidden + 3 * mlp;
-        // single blocks: the projection in, and what the projection out reads
-        double ofSingle = 3 * hidden + 2 * mlp + hidden + mlp;
+        // the stream before and after, its norm, q and k, q, k and v in one, the attention's result; and of one stream, the other's
+        // being gone, the second norm, two results, the sum between, and the MLP
+        double ofDouble = 9 * hidden + 4 * hidden + 3 * mlp;
+        // the stream before and after, its norm, the projection in, q and k, what the projection out reads, and its result
+        double ofSingle = 3 * hidden + 3 * hidden + 2 * mlp + 2 * hidden + hidden + mlp + hidden;
         double around = config.textDim() + 2.0 * config.inChannels() + 2.0 * config.headDim();
-        // linear layers may round what they read to half its size
-        double rounded = (hidden + mlp) / 2;
-        return (long) (ROUNDING * Float.BYTES * tokens * (joint + ofDouble + ofSingle + around + rounded));
+        // the attention's copies of k and v; and linear layers may round what they read to half its size
+        double copies = 2 * hidden + (hidden + mlp) / 2;
+        return (long) (SPARE * Float.BYTES * tokens * (Math.max(ofDouble, ofSingle) + around + copies));
     }
 }

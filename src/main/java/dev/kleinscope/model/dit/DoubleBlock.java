@@ -106,17 +106,20 @@ final class DoubleBlock {
 
         /** Add the attention's and the MLP's result to the stream. */
         Tensor residuals(Ops ops, Tensor x, Tensor attn, Tensor mod, Tensor out, Probes probes) {
-            Modulation attnMod = Modulation.of(mod, 0, hidden);
-            Modulation mlpMod = Modulation.of(mod, 1, hidden);
-            Tensor attnOut = probes.at(points.attn(), ops.linear(attn, toOut));
-            Tensor mid = ops.alloc(x.shape()).named(points.out() + " after attention");
-            ops.gatedResidual(x, attnMod.gate(), attnOut, mid);
-            Tensor h = Unfused.modulated(ops, mid, mlpMod, eps, points.norm2(), probes).named(points.norm2() + " modulated");
-            Tensor ab = probes.at(points.linearIn(), ops.linear(h, linearIn));
-            Tensor mlp = ops.swiglu(ab.slice(2, 0, mlpHidden), ab.slice(2, mlpHidden, 2 * mlpHidden)).named(points.ff() + " swiglu");
-            Tensor mlpOut = probes.at(points.ff(), ops.linear(mlp, linearOut));
-            ops.gatedResidual(mid, mlpMod.gate(), mlpOut, out);
-            return probes.at(points.out(), out);
+            // one stream after the other in the same memory
+            try (Frame _ = ops.frame()) {
+                Modulation attnMod = Modulation.of(mod, 0, hidden);
+                Modulation mlpMod = Modulation.of(mod, 1, hidden);
+                Tensor attnOut = probes.at(points.attn(), ops.linear(attn, toOut));
+                Tensor mid = ops.alloc(x.shape()).named(points.out() + " after attention");
+                ops.gatedResidual(x, attnMod.gate(), attnOut, mid);
+                Tensor h = Unfused.modulated(ops, mid, mlpMod, eps, points.norm2(), probes).named(points.norm2() + " modulated");
+                Tensor ab = probes.at(points.linearIn(), ops.linear(h, linearIn));
+                Tensor mlp = ops.swiglu(ab.slice(2, 0, mlpHidden), ab.slice(2, mlpHidden, 2 * mlpHidden)).named(points.ff() + " swiglu");
+                Tensor mlpOut = probes.at(points.ff(), ops.linear(mlp, linearOut));
+                ops.gatedResidual(mid, mlpMod.gate(), mlpOut, out);
+                return probes.at(points.out(), out);
+            }
         }
     }
 }

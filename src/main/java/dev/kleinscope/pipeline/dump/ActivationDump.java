@@ -67,7 +67,7 @@ public final class ActivationDump implements Observer, Denoising.StepListener, A
     public Probes text(Pass pass) {
         Set<String> watched = plan.points().stream().filter(point -> point.startsWith(DumpPlan.TEXT))
                 .map(point -> point.substring(DumpPlan.TEXT.length())).collect(Collectors.toSet());
-        return Probes.to(watched, (point, tensor) -> keep(DumpPlan.name(pass, DumpPlan.TEXT + point), tensor));
+        return Probes.to(watched, (point, tensor) -> keep(DumpNames.of(pass, DumpPlan.TEXT + point), tensor));
     }
 
     @Override
@@ -78,7 +78,7 @@ public final class ActivationDump implements Observer, Denoising.StepListener, A
     @Override
     public void saw(int step, Pass pass, String point, Tensor tensor) {
         if (plan.steps().contains(step)) {
-            keep(DumpPlan.name(step, pass, point), tensor);
+            keep(DumpNames.of(step, pass, point), tensor);
         }
     }
 
@@ -90,7 +90,7 @@ public final class ActivationDump implements Observer, Denoising.StepListener, A
 
     @Override
     public void step(int step, HostTensor latents) {
-        String name = DumpPlan.name(step, Pass.COND, DumpPlan.LATENTS);
+        String name = DumpNames.of(step, Pass.COND, DumpPlan.LATENTS);
         if (plan.steps().contains(step) && next < plan.tensors().size() && plan.tensors().get(next).name().equals(name)) {
             input(name, latents);
         }

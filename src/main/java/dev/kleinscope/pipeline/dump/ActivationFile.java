@@ -24,7 +24,6 @@ public final class ActivationFile implements AutoCloseable {
     /** What stands before the first step and after the last. */
     private static final int BEFORE = -1;
     private static final int AFTER = Integer.MAX_VALUE;
-    private static final Pattern STEP = Pattern.compile("step\\.([0-9]{1,6})\\.(uncond\\.)?(.+)");
     /** In a case of the text encoder: of the first prompt, or of an empty one. */
     private static final Pattern TEXT = Pattern.compile("([0-9]{1,3})\\.(hidden_states\\.[0-9]{1,4}|prompt_embeds)");
     private static final int MOST_STEPS = 1_000_000;
@@ -47,8 +46,8 @@ public final class ActivationFile implements AutoCloseable {
 
         /** As in a dump, fit to be printed. */
         public String name() {
-            return Text.quote((step == BEFORE || step == AFTER ? "" : "step." + step + ".") + (pass.equals("uncond") ? "uncond." : "")
-                    + point);
+            Pass named = pass.equals(Pass.UNCOND.label()) ? Pass.UNCOND : Pass.COND;
+            return Text.quote(step == BEFORE || step == AFTER ? DumpNames.of(named, point) : DumpNames.of(step, named, point));
         }
     }
 
@@ -87,11 +86,10 @@ public final class ActivationFile implements AutoCloseable {
 
     /** Which activation a tensor is; null for one that says again what another says. */
     private Key key(String name) {
-        Matcher step = STEP.matcher(name);
-        if (step.matches()) {
-            String point = step.group(3);
-            String pass = step.group(2) != null ? "uncond" : point.equals(DumpPlan.LATENTS) ? "" : "cond";
-            return new Key(Integer.parseInt(step.group(1)), pass, point);
+        DumpNames.Parts parts = DumpNames.parse(name);
+        if (parts != null) {
+            boolean latents = parts.pass() == Pass.COND && parts.point().equals(DumpPlan.LATENTS);
+            return new Key(parts.step(), latents ? "" : parts.pass().label(), parts.point());
         }
         if (name.startsWith("act.")) {
             return new Key(caseStep(), casePass(), name.substring("act.".length()));
@@ -100,7 +98,7 @@ public final class ActivationFile implements AutoCloseable {
         if (text.matches() && (text.group(1).equals("0") || "".equals(file.metadata().get("prompt." + text.group(1))))) {
             Pass pass = text.group(1).equals("0") ? Pass.COND : Pass.UNCOND;
             return new Key(BEFORE, "", text.group(2).equals("prompt_embeds") ? (pass == Pass.COND ? DumpPlan.PROMPT : DumpPlan.NEGATIVE)
-                    : DumpPlan.name(pass, DumpPlan.TEXT + text.group(2)));
+                    : DumpNames.of(pass, DumpPlan.TEXT + text.group(2)));
         }
         boolean uncond = casePass().equals("uncond");
         return switch (name) {

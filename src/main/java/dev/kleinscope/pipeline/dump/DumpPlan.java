@@ -88,7 +88,7 @@ public record DumpPlan(List<Declaration> tensors, Set<String> points, NavigableS
             for (Point point : points) {
                 if (point.name().startsWith(TEXT)) {
                     Shape shape = point.sized(batch, 0, promptEmbeds.dim(1));
-                    tensors.add(new Declaration(name(pass, point.name()), stored == null ? ops.activationType(shape) : stored, shape));
+                    tensors.add(new Declaration(DumpNames.of(pass, point.name()), stored == null ? ops.activationType(shape) : stored, shape));
                 }
             }
             tensors.add(new Declaration(pass == Pass.COND ? PROMPT : NEGATIVE, DType.F32, promptEmbeds));
@@ -101,27 +101,17 @@ public record DumpPlan(List<Declaration> tensors, Set<String> points, NavigableS
                 for (Point point : points) {
                     if (watched.contains(point.name()) && !point.name().startsWith(TEXT)) {
                         Shape shape = point.sized(batch, imgTokens, promptEmbeds.dim(1));
-                        tensors.add(new Declaration(name(step, pass, point.name()),
+                        tensors.add(new Declaration(DumpNames.of(step, pass, point.name()),
                                 stored == null ? ops.activationType(shape) : stored, shape));
                     }
                 }
             }
             if (latents) {
-                tensors.add(new Declaration(name(step, Pass.COND, LATENTS), stored == null ? DType.F32 : stored,
+                tensors.add(new Declaration(DumpNames.of(step, Pass.COND, LATENTS), stored == null ? DType.F32 : stored,
                         Shape.of(batch, own, noise.shape().dim(1))));
             }
         }
         return new DumpPlan(tensors, watched, new TreeSet<>(steps));
-    }
-
-    /** {@code step.3.proj_out}, {@code step.3.uncond.proj_out}. */
-    public static String name(int step, Pass pass, String point) {
-        return "step." + step + "." + name(pass, point);
-    }
-
-    /** What is of no step: {@code text_encoder.hidden_states.9}, {@code uncond.text_encoder.hidden_states.9}. */
-    static String name(Pass pass, String point) {
-        return (pass == Pass.COND ? "" : pass.label() + ".") + point;
     }
 
     /** Bytes of all tensors. */

@@ -37,9 +37,13 @@ public final class Capture implements Observer, ActivationSource, AutoCloseable 
 
     /** Forgets what was kept, and keeps these points of the next run. */
     public void take(Set<String> wanted) {
-        kept.values().forEach(each -> spare.computeIfAbsent(each.buffer.segment().byteSize(), _ -> new ArrayDeque<>()).push(each.buffer));
+        kept.values().forEach(each -> spare(each.buffer));
         kept.clear();
         points = new HashSet<>(wanted);
+    }
+
+    private void spare(HostBuffer buffer) {
+        spare.computeIfAbsent(buffer.segment().byteSize(), _ -> new ArrayDeque<>()).push(buffer);
     }
 
     @Override
@@ -52,10 +56,15 @@ public final class Capture implements Observer, ActivationSource, AutoCloseable 
         Shape shape = tensor.shape();
         DType dtype = tensor.dtype();
         long bytes = Math.max(1, dtype.bytes(shape.elements()));
+        Key key = new Key(step, pass, point);
+        Kept former = kept.remove(key);
+        if (former != null) {
+            spare(former.buffer);
+        }
         Deque<HostBuffer> free = spare.get(bytes);
         HostBuffer buffer = free == null || free.isEmpty() ? ops.hostBuffer(bytes) : free.pop();
         ops.download(tensor, buffer.segment());
-        kept.put(new Key(step, pass, point), new Kept(buffer, Tensor.of(point, dtype, shape, new HostStorage(buffer.segment()))));
+        kept.put(key, new Kept(buffer, Tensor.of(point, dtype, shape, new HostStorage(buffer.segment()))));
     }
 
     @Override

@@ -1,5 +1,6 @@
 package dev.kleinscope.pipeline.intervene;
 
+import dev.kleinscope.pipeline.dump.DumpNames;
 import dev.kleinscope.probe.ActivationSource;
 import dev.kleinscope.probe.InterventionException;
 import dev.kleinscope.probe.Pass;
@@ -8,7 +9,7 @@ import dev.kleinscope.tensor.Tensor;
 import dev.kleinscope.weights.Safetensors;
 
 /**
- * Activations in a safetensors file: {@code step.N.<point>}, and {@code step.N.uncond.<point>} for the pass without the prompt.
+ * Activations in a safetensors file, under {@link DumpNames}.
  *
  * @param file read when an activation is asked for; the caller closes it
  * @param name as records have it
@@ -17,7 +18,7 @@ public record DumpFile(Safetensors file, String name) implements ActivationSourc
 
     @Override
     public Tensor activation(int step, Pass pass, String point) {
-        String tensor = "step." + step + (pass == Pass.UNCOND ? ".uncond." : ".") + point;
+        String tensor = DumpNames.of(step, pass, point);
         if (!file.contains(tensor)) {
             throw new InterventionException(file.path() + " holds no " + tensor + "; it has " + (file.names().isEmpty() ? "nothing"
                     : String.join(", ", file.names().stream().sorted().limit(3).toList()) + (file.names().size() > 3 ? ", ..." : ""))

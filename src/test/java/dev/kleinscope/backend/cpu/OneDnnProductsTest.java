@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.kleinscope.bindings.onednn.OneDnnLibrary;
+import dev.kleinscope.ops.AttentionMask;
 import dev.kleinscope.ops.Frame;
 import dev.kleinscope.ops.Linear;
 import dev.kleinscope.ops.RunInterruptedException;
@@ -108,6 +109,43 @@ class OneDnnProductsTest {
     }
 
     @Test
+    void attentionGivesTheSameBitsOnAnyNumberOfThreads() {
+        HostTensor q = normal(1, 2, 450, 4 * 40);
+        HostTensor wide = normal(2, 2, 530, 3 * 80);
+        for (AttentionMask mask : new AttentionMask[] {AttentionMask.NONE, new AttentionMask(true, new long[] {530, 300})}) {
+            float[] expected = null;
+            for (int threads = 1; threads <= 3; threads++) {
+                try (CpuOps ops = new CpuOps(threads, Gemm.ONEDNN); Frame _ = ops.frame()) {
+                    Tensor in = ops.input(wide);
+                    Tensor wideOut = ops.alloc(Shape.of(2, 450, 4 * 40 + 7));
+                    Tensor out = wideOut.slice(2, 3, 3 + 4 * 40);
+                    for (int run = 0; run < 2; run++) {
+                        ops.attention(ops.input(q), in.slice(2, 0, 80), in.slice(2, 160, 240), 4, 2, mask, out);
+                        float[] found = out.toHost().values();
+                        expected = expected == null ? found : expected;
+                        assertArrayEquals(expected, found, threads + " threads, run " + run);
+                    }
+                }
+            }
+            try (CpuOps java = new CpuOps(2); Frame _ = java.frame()) {
+                Tensor in = java.input(wide);
+                assertClose(java.attention(java.input(q), in.slice(2, 0, 80), in.slice(2, 160, 240), 4, 2, mask).toHost().values(), expected,
+                        "attention in slices");
+            }
+        }
+    }
+
+    @Test
+    void fewScoresAreComputedByOurOwnKernel() {
+        HostTensor q = normal(1, 1, 100, 64);
+        HostTensor kv = normal(2, 1, 300, 64);
+        try (CpuOps ops = new CpuOps(2, Gemm.ONEDNN); CpuOps java = new CpuOps(2); Frame _ = ops.frame(); Frame _ = java.frame()) {
+            assertArrayEquals(java.attention(java.input(q), java.input(kv), java.input(kv), 2, 2, AttentionMask.NONE).toHost().values(),
+                    ops.attention(ops.input(q), ops.input(kv), ops.input(kv), 2, 2, AttentionMask.NONE).toHost().values());
+        }
+    }
+
+    @Test
     void anInterruptEndsAProductAndAClosedBackendSaysSo() {
         CpuOps ops = new CpuOps(2, Gemm.ONEDNN);
         Frame _ = ops.frame();
@@ -118,8 +156,11 @@ class OneDnnProductsTest {
         assertThrows(RunInterruptedException.class, () -> ops.linear(x, layer, out));
         assertTrue(Thread.interrupted(), "the interrupt status must stay set");
         assertTrue(ops.describe().contains(", products by oneDNN " + OneDnnLibrary.version()), ops.describe());
+        Tensor tokens = x.reshape(1, 4, 16);
+        Tensor attn = ops.alloc(tokens.shape());
         ops.close();
         ops.close();
         assertThrows(IllegalStateException.class, () -> ops.linear(x, layer, out));
+        assertThrows(IllegalStateException.class, () -> ops.attention(tokens, tokens, tokens, 1, 1, AttentionMask.NONE, attn));
     }
 }

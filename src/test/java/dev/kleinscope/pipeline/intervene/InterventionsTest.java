@@ -76,6 +76,19 @@ class InterventionsTest {
         });
     }
 
+    @Test
+    void whatASecondRunShowsTakesThePlaceOfWhatTheFirstShowed() {
+        on(Reference.Backend.CPU, bench -> {
+            try (Capture capture = bench.klein().capture()) {
+                capture.take(bench.points());
+                bench.run(PLAIN, Reference.SAFE, capture);
+                HostTensor theirs = bench.run(PLAIN, Reference.EXTREME, capture);
+                HostTensor patched = bench.run(PLAIN, Reference.SAFE, null, Intervention.at("**", new Change.Replace(capture)));
+                assertArrayEquals(theirs.values(), patched.values());
+            }
+        });
+    }
+
     @ParameterizedTest
     @CsvSource({"interventions-blocks", "interventions-fused", "interventions-replace"})
     void whatIsChangedAgreesWithThePeerUnderTheSameChanges(String name) {
