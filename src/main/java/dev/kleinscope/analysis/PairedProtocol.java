@@ -132,7 +132,7 @@ public final class PairedProtocol {
                 .filter(contrast -> contrast.stream().equals(stream) && contrast.measure() == measure && Double.isFinite(contrast.d())
                         && blocks.contains(contrast.point()))
                 .max(Comparator.comparingDouble(contrast -> Math.abs(contrast.d())))
-                .map(contrast -> String.format(Locale.ROOT, "%s, step %d (%+.1f%%)", contrast.point(), contrast.step() + 1,
+                .map(contrast -> String.format(Locale.ROOT, "%s, step %d (%+.1f%%)", contrast.point(), contrast.step(),
                         100 * Math.expm1(contrast.d())))
                 .orElse(null);
     }

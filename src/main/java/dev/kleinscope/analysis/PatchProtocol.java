@@ -279,7 +279,7 @@ public record PatchProtocol(Klein klein, String from, ActivationSource dump, Str
         Patching.Effect most = own.stream().max(Comparator.comparingDouble(effect -> Math.abs(effect.effect()))).orElseThrow();
         return String.format(Locale.ROOT, "By %s, replacing %s (%s%s) moves the outcome most: %.3f of the way from the second prompt's to the "
                 + "first's%s. This describes one pair; it is no test.", metric.label(), most.point(), most.stream(),
-                most.step() == null ? "" : ", step " + (most.step() + 1) + " alone", most.effect(), most.nullEffect() == null ? ""
+                most.step() == null ? "" : ", step " + most.step() + " alone", most.effect(), most.nullEffect() == null ? ""
                         : String.format(Locale.ROOT, ", where the comparison's activation moves it %.3f", most.nullEffect()));
     }
 

@@ -195,8 +195,9 @@ final class BenchCommand implements Callable<Integer> {
 
     private void profile(BenchRuns runs, Integer count, List<StepProfile> profiles, Progress progress) {
         int used = count == null ? Runtime.getRuntime().availableProcessors() : count;
-        double line = Gemm.JAVA.toString().equals(backend.gemm()) ? StepProfile.OWN_LINE : StepProfile.LINE;
-        try (Ops f32 = new CpuOps(used, Gemm.ONEDNN.toString().equals(backend.gemm()) ? Gemm.ONEDNN : Gemm.JAVA)) {
+        boolean own = !Gemm.ONEDNN.toString().equals(backend.gemm());
+        double line = own ? StepProfile.OWN_LINE : StepProfile.LINE;
+        try (Ops f32 = new CpuOps(used, own ? Gemm.JAVA : Gemm.ONEDNN)) {
             for (PictureSize size : sizes) {
                 profiles.add(runs.profile(size, repeat, line, f32, () -> progress.step(What.PROFILE.label)));
             }

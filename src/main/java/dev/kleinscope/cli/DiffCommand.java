@@ -79,6 +79,9 @@ final class DiffCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         checkOptions();
+        if (html != null) {
+            OutputFile.check("--html", html);
+        }
         Console console = output.console();
         ActivationDiff diff;
         if (files.isEmpty()) {

@@ -3,7 +3,6 @@ package dev.kleinscope.cli;
 import dev.kleinscope.ops.Ops;
 import dev.kleinscope.tensor.DType;
 import dev.kleinscope.weights.Text;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -135,9 +134,6 @@ final class DumpCommand implements Callable<Integer> {
         if (out == null) {
             throw new UserInputException("--out is missing: name the file to write, or add --dry-run");
         }
-        Path folder = out.toAbsolutePath().getParent();
-        if (Files.isDirectory(out) || !Files.isDirectory(folder)) {
-            throw new UserInputException("--out " + out + (Files.isDirectory(out) ? " is a folder; name a file" : ": there is no folder " + folder));
-        }
+        OutputFile.check("--out", out);
     }
 }

@@ -45,6 +45,7 @@ final class EncodeCommand implements Callable<Integer> {
     public Integer call() {
         PromptChecks.tokens("--max-tokens", maxTokens);
         PromptChecks.unicode("--prompt", prompt);
+        OutputFile.check("--out", out);
         Console console = output.console();
         try (Ops ops = backend.open(); Klein klein = new Klein(model.files(), ops); Progress progress = console.progress("encode", 1)) {
             console.note("backend " + backend.describe(ops) + "; model " + model.name());

@@ -8,7 +8,6 @@ import dev.kleinscope.pipeline.Klein;
 import dev.kleinscope.pipeline.Prompt;
 import dev.kleinscope.pipeline.intervene.Interventions;
 import dev.kleinscope.tensor.HostTensor;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -155,10 +154,7 @@ final class GenerateCommand implements Callable<Integer> {
         if (references.size() > MAX_REFERENCES) {
             throw new UserInputException("--image: " + references.size() + " reference images; at most " + MAX_REFERENCES + " make sense");
         }
-        Path folder = out.toAbsolutePath().getParent();
-        if (Files.isDirectory(out) || !Files.isDirectory(folder)) {
-            throw new UserInputException("--out " + out + (Files.isDirectory(out) ? " is a folder; name a file" : ": there is no folder " + folder));
-        }
+        OutputFile.check("--out", out);
     }
 
     private PictureRecord restore() {

@@ -1,6 +1,8 @@
 package dev.kleinscope.cli;
 
+import java.io.OutputStreamWriter;
 import java.io.PrintWriter;
+import java.util.Collection;
 import java.util.Locale;
 import picocli.AutoComplete;
 import picocli.CommandLine;
@@ -11,6 +13,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ParseResult;
 import picocli.CommandLine.ScopeType;
 import picocli.CommandLine.Spec;
 import picocli.CommandLine.UnmatchedArgumentException;
@@ -116,7 +119,18 @@ public final class Main implements Runnable {
 
     /** Runs the command line on the process's own streams; returns the exit status, one of {@link ExitCodes}. */
     public static int run(String... args) {
-        return run(new PrintWriter(System.out, true), new PrintWriter(System.err, true), args);
+        StandardOutput standard = new StandardOutput();
+        PrintWriter out = new PrintWriter(new OutputStreamWriter(standard, System.out.charset()), true);
+        PrintWriter err = new PrintWriter(System.err, true);
+        int exitCode = run(out, err, args);
+        out.flush();
+        boolean answered = exitCode == ExitCodes.OK || exitCode == ExitCodes.FINDING || exitCode == ExitCodes.INCONCLUSIVE;
+        if (answered && standard.failure() != null) {
+            err.println("kleinscope: standard output could not be written (" + standard.failure() + "): what was printed is incomplete; "
+                    + "send it elsewhere");
+            return ExitCodes.BAD_INPUT;
+        }
+        return exitCode;
     }
 
     /** Runs the command line with other streams; returns the exit status, one of {@link ExitCodes}. */
@@ -141,6 +155,7 @@ public final class Main implements Runnable {
         line.setUsageHelpAutoWidth(false);
         line.setUsageHelpWidth(Integer.getInteger("kleinscope.columns", 80));
         line.setCaseInsensitiveEnumValuesAllowed(true);
+        line.setExecutionStrategy(Main::runLast);
         line.setExecutionExceptionHandler((e, failed, _) -> main.report(e, failed));
         line.setParameterExceptionHandler((e, _) -> usage(e));
         line.getSubcommands().values().forEach(Main::offerHelp);
@@ -158,6 +173,22 @@ public final class Main implements Runnable {
     @Override
     public void run() {
         throw new ParameterException(spec.commandLine(), "a command is missing");
+    }
+
+    /** Runs the subcommand, unless an option that takes a list was given one without entries: no command has a meaning for that. */
+    private static int runLast(ParseResult parsed) {
+        ParseResult last = parsed;
+        while (last.hasSubcommand()) {
+            last = last.subcommand();
+        }
+        for (OptionSpec option : last.matchedOptions()) {
+            Object value = option.getValue();
+            if (value instanceof Collection<?> list && list.isEmpty() || value instanceof Object[] array && array.length == 0) {
+                throw new ParameterException(last.commandSpec().commandLine(), option.longestName()
+                        + ": expected values separated by commas, found none");
+            }
+        }
+        return new CommandLine.RunLast().execute(parsed);
     }
 
     private static int usage(ParameterException e) {

@@ -41,6 +41,9 @@ final class NoiseOptions {
     /** The same for the bundled miniature. */
     static final PictureSize DEMONSTRATION_SIZE = new PictureSize(256, 256);
 
+    /** Far beyond every GPU. */
+    private static final int MOST_MULTIPROCESSORS = 10_000;
+
     private static final List<String> LATENT_NAMES = List.of("latents", "latents.safe", "latents.extreme");
 
     @Option(names = "--noise", paramLabel = "GENERATOR", defaultValue = "torch-cpu",
@@ -138,6 +141,7 @@ final class NoiseOptions {
     }
 
     private TorchNoise generator(long seed) {
+        PromptChecks.range("--noise-sms", multiprocessors, 1, MOST_MULTIPROCESSORS);
         return new TorchNoise(noise.kind, seed, multiprocessors);
     }
 

@@ -238,7 +238,7 @@ final class NormsCommand implements Callable<Integer> {
     private void summary(PairedNorms result, Console console) {
         console.result(result.finding());
         console.result("");
-        console.result("Largest change, extreme against safe, of each measure and stream (mean over seeds):");
+        console.result("Largest change, extreme against safe, of each measure and stream (mean over seeds; steps count from 0):");
         for (String stream : List.of("image", "prompt", "template", "padding")) {
             for (Measure measure : Measure.values()) {
                 result.contrasts().stream()
@@ -256,7 +256,7 @@ final class NormsCommand implements Callable<Integer> {
         String change = contrast.measure().comparedByRatio() ? String.format(Locale.ROOT, "%+.2f%%", 100 * Math.expm1(contrast.d()))
                 : String.format(Locale.ROOT, "%+.5f", contrast.d());
         return String.format(Locale.ROOT, "  %-9s %-6s %10s  at %s, step %d", stream, contrast.measure().symbol(), change, contrast.point(),
-                contrast.step() + 1);
+                contrast.step());
     }
 
     private void summary(OriginalNorms result, Console console) {

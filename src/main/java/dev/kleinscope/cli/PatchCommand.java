@@ -239,7 +239,7 @@ final class PatchCommand implements Callable<Integer> {
         List<Patching.Effect> first = result.effects().stream().filter(effect -> effect.metric() == result.metrics().getFirst()).toList();
         for (Patching.Effect place : first) {
             StringBuilder line = new StringBuilder(String.format(Locale.ROOT, "%-36s %-8s %4s", place.point(), place.stream(),
-                    place.step() == null ? "" : place.step() + 1));
+                    place.step() == null ? "" : place.step()));
             result.effects().stream().filter(effect -> effect.point().equals(place.point()) && effect.stream().equals(place.stream())
                     && Objects.equals(effect.step(), place.step())).forEach(effect -> line.append(cell(effect.effect()))
                             .append(compared ? cell(effect.nullEffect() == null ? Double.NaN : effect.nullEffect()) : ""));

@@ -52,13 +52,13 @@ record PictureRecord(String prompt, String embeds, long seed, String model, Map<
                 throw new UserInputException(image + " records its making in another form (" + json.path("schema") + "); expected " + SCHEMA);
             }
             List<String> images = new ArrayList<>();
-            json.path("images").forEach(entry -> images.add(entry.stringValue()));
+            json.path("images").forEach(entry -> images.add(word(image, "images", entry)));
             List<String> interventions = new ArrayList<>();
-            json.path("interventions").forEach(entry -> interventions.add(entry.stringValue()));
+            json.path("interventions").forEach(entry -> interventions.add(word(image, "interventions", entry)));
             return new PictureRecord(optional(json, "prompt"), optional(json, "embeds"), json.required("seed").longValue(),
-                    json.required("model").stringValue(), weights(json.required("weights")), json.required("backend_name").stringValue(),
+                    word(image, "model", json.required("model")), weights(json.required("weights")), word(image, "backend_name", json.required("backend_name")),
                     optional(json, "compat"), optional(json, "gemm"), optional(json, "precision"), json.required("steps").intValue(), json.required("guidance").doubleValue(), json.required("distilled").booleanValue(),
-                    json.required("max_tokens").intValue(), new PictureSize.Converter().convert(json.required("size").stringValue()),
+                    json.required("max_tokens").intValue(), new PictureSize.Converter().convert(word(image, "size", json.required("size"))),
                     optional(json, "noise"), optional(json, "noise_type"), json.has("noise_sms") ? json.path("noise_sms").intValue() : null, optional(json, "latents"), images, interventions);
         } catch (JacksonException | picocli.CommandLine.TypeConversionException e) {
             throw new UserInputException(image + ": its record is damaged (" + e.getMessage().lines().findFirst().orElse("") + ")");
@@ -74,6 +74,13 @@ record PictureRecord(String prompt, String embeds, long seed, String model, Map<
         Map<String, String> weights = new TreeMap<>();
         json.properties().forEach(entry -> weights.put(entry.getKey(), entry.getValue().path("fingerprint").asString("")));
         return weights;
+    }
+
+    private static String word(Path image, String name, JsonNode value) {
+        if (!value.isString()) {
+            throw new UserInputException(image + ": its record is damaged (" + name + ": expected text, found " + value.getNodeType() + ")");
+        }
+        return value.stringValue();
     }
 
     private static String optional(JsonNode json, String name) {

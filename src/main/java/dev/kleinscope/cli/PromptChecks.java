@@ -40,7 +40,8 @@ final class PromptChecks {
         }
     }
 
-    private static void range(String option, int value, int least, int most) {
+    /** A whole number within bounds. @throws UserInputException naming the option */
+    static void range(String option, int value, int least, int most) {
         if (value < least || value > most) {
             throw new UserInputException(option + " " + value + ": expected a whole number from " + least + " to " + most);
         }

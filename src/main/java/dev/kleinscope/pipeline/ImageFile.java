@@ -12,6 +12,7 @@ import java.awt.image.WritableRaster;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -142,7 +143,8 @@ public final class ImageFile {
                 Files.deleteIfExists(part);
             }
         } catch (IOException e) {
-            throw new ImageException(file + ": could not be written (" + e + ")", e);
+            throw new ImageException(file + ": could not be written (" + (e instanceof FileSystemException failed && failed.getReason() != null
+                    ? failed.getReason() : e instanceof NoSuchFileException ? "no file can be made there" : e.getMessage()) + ")", e);
         }
     }
 

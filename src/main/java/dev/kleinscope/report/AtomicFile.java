@@ -71,9 +71,14 @@ final class AtomicFile {
         String reason = switch (cause) {
             case NoSuchFileException _ -> "its folder does not exist; create it first";
             case AccessDeniedException _ -> "its folder may not be written to; choose another";
-            default -> cause.getMessage();
+            default -> deepest(cause).getMessage();
         };
         return new UncheckedIOException(target + ": cannot be written: " + reason, cause);
+    }
+
+    /** What the system said: a picture's writer wraps it in a sentence of its own. */
+    private static Throwable deepest(Throwable cause) {
+        return cause.getCause() == null ? cause : deepest(cause.getCause());
     }
 
     private static void discard(Path temporary) {

@@ -44,9 +44,15 @@ final class JsonFile {
         } catch (CharacterCodingException e) {
             throw new ModelException(file + " is not valid UTF-8; download it again", e);
         } catch (JacksonException e) {
-            throw new ModelException(file + " is not valid JSON (" + Text.quote(String.valueOf(e.getOriginalMessage()))
-                    + "); download it again", e);
+            throw new ModelException(file + " is not valid JSON (" + Text.quote(said(e)) + "); download it again", e);
         }
+    }
+
+    /** The first sentence of what the parser says, without the advice to its caller, and where. */
+    private static String said(JacksonException e) {
+        String message = String.valueOf(e.getOriginalMessage()).split(": enable `|: expected close marker", 2)[0];
+        return e.getLocation() == null ? message
+                : message + " at line " + e.getLocation().getLineNr() + ", column " + e.getLocation().getColumnNr();
     }
 
     private static byte[] bytes(Path file) {

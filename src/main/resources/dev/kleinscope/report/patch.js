@@ -17,7 +17,7 @@ const rows = distinct(data.effects.map((effect) => effect.row));
 const steps = distinct(data.effects.map((effect) => effect.step));
 const columns = data.streams.flatMap((stream) => steps.map((step) => ({ stream, step })))
   .filter(({ stream, step }) => data.effects.some((effect) => effect.stream === stream && effect.step === step));
-const columnTitle = ({ stream, step }) => (step === null ? stream : `${stream}, step ${step + 1}`);
+const columnTitle = ({ stream, step }) => (step === null ? stream : `${stream}, step ${step}`);
 
 function grid(key) {
   return rows.map((row) => ({
@@ -44,7 +44,7 @@ const tableColumns = [{ title: "point" }, { title: "stream" }, { title: "step", 
   { title: "effect", number: true, digits: 4 }, { title: "spread", number: true, digits: 4 },
   { title: "comparison", number: true, digits: 4 }];
 const tableRows = () => data.effects.filter((effect) => effect.metric === metric).map((effect) => [effect.point, effect.stream,
-  effect.step === null ? null : effect.step + 1, effect.metric, effect.effect, effect.spread, effect.nullEffect]);
+  effect.step === null ? null : String(effect.step), effect.metric, effect.effect, effect.spread, effect.nullEffect]);
 
 if (data.null === null) {
   byId("null-map").remove();
@@ -60,7 +60,7 @@ redraws.push(() => {
   if (data.null !== null) {
     draw("null-map", "nullEffect");
   }
-  byId("table").replaceChildren(element("p", {}, ...exports(() => ({ columns: tableColumns, rows: tableRows() }), "patch.csv")),
+  byId("table").replaceChildren(element("div", { class: "toolbar" }, ...exports(() => ({ columns: tableColumns, rows: tableRows() }), "patch.csv")),
     scrolling("Effects", table("Mean over seeds", tableColumns, tableRows())));
 });
 byId("parameters").append(scrolling("Parameters", parameterTable(data.parameters)));

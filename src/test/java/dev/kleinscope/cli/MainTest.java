@@ -16,6 +16,8 @@ import java.util.concurrent.Callable;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import tools.jackson.databind.JsonNode;
@@ -28,6 +30,18 @@ class MainTest {
 
     private int run(String... args) {
         return Main.run(new PrintWriter(out, true), new PrintWriter(err, true), args);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"norms --seeds", "norms --points", "channels --seeds", "channels --points", "patch --from a --to b --streams",
+        "patch --from a --to b --metric", "patch --from a --to b --points", "attention -p a --blocks", "attention -p a --words",
+        "bench --size", "bench --what", "bench --threads", "dump -p a --points", "diff a b --points", "diff -p a --backends",
+        "interpolate --from a --to b -o x --seeds", "synth --config klein-4b -o x --component"})
+    void aListWithoutEntriesIsRefused(String command) {
+        String[] args = (command + " ,").split(" ");
+        assertEquals(ExitCodes.BAD_INPUT, run(args), err.toString());
+        String option = args[args.length - 2];
+        assertTrue(err.toString().contains(option + ": expected values separated by commas, found none"), err.toString());
     }
 
     @Command(name = "fail")

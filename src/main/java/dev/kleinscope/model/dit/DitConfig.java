@@ -1,9 +1,9 @@
 package dev.kleinscope.model.dit;
 
 import dev.kleinscope.tensor.Shape;
+import dev.kleinscope.weights.LayoutConfig;
 import dev.kleinscope.weights.ModelException;
 import dev.kleinscope.weights.WeightSource;
-import java.util.ArrayList;
 import java.util.List;
 import tools.jackson.databind.JsonNode;
 
@@ -59,27 +59,28 @@ public record DitConfig(long inChannels, long outChannels, int doubleBlocks, int
         return heads * headDim;
     }
 
-    /** Reads a diffusers {@code config.json}. Absent entries take diffusers' defaults. */
+    /** Reads a diffusers {@code config.json}. Absent entries take diffusers' defaults. @throws ModelException naming an entry that is wrong */
     public static DitConfig from(JsonNode json) {
-        if (json.path("patch_size").asInt(1) != 1) {
+        LayoutConfig config = new LayoutConfig("transformer", json);
+        if (config.number("patch_size", 1, LayoutConfig.MAX_SIZE, 1) != 1) {
             throw new ModelException("transformer configuration: patch_size " + json.path("patch_size")
                     + " is not supported; FLUX.2 uses 1");
         }
-        long inChannels = json.path("in_channels").asLong(128);
-        long heads = json.path("num_attention_heads").asLong(48);
-        long headDim = json.path("attention_head_dim").asLong(128);
-        List<Integer> axes = new ArrayList<>();
-        if (json.path("axes_dims_rope").isArray()) {
-            json.path("axes_dims_rope").forEach(axis -> axes.add(axis.asInt(-1)));
-        } else {
-            axes.addAll(List.of(32, 32, 32, 32));
-        }
-        return new DitConfig(inChannels, json.path("out_channels").isNumber() ? json.path("out_channels").asLong() : inChannels,
-                json.path("num_layers").asInt(8), json.path("num_single_layers").asInt(48), headDim, heads,
-                json.path("joint_attention_dim").asLong(15360), json.path("timestep_guidance_channels").asLong(256),
-                (long) (heads * headDim * json.path("mlp_ratio").asDouble(3.0)), axes,
-                json.path("rope_theta").asDouble(2000), json.path("eps").asDouble(1e-6),
-                json.path("guidance_embeds").asBoolean(true));
+        long inChannels = size(config, "in_channels", 128);
+        long heads = size(config, "num_attention_heads", 48);
+        long headDim = size(config, "attention_head_dim", 128);
+        List<Integer> axes = config.has("axes_dims_rope")
+                ? config.numbers("axes_dims_rope", 4, 0).stream().map(Long::intValue).toList() : List.of(32, 32, 32, 32);
+        return new DitConfig(inChannels, size(config, "out_channels", inChannels),
+                (int) config.number("num_layers", 0, LayoutConfig.MAX_LAYERS, 8),
+                (int) config.number("num_single_layers", 0, LayoutConfig.MAX_LAYERS, 48), headDim, heads,
+                size(config, "joint_attention_dim", 15360), size(config, "timestep_guidance_channels", 256),
+                (long) (heads * headDim * config.ratio("mlp_ratio", 3)), axes, config.real("rope_theta", 1, 1e12, 2000),
+                config.real("eps", 0, 1, 1e-6), config.flag("guidance_embeds", true));
+    }
+
+    private static long size(LayoutConfig config, String key, long absent) {
+        return config.number(key, 1, LayoutConfig.MAX_SIZE, absent);
     }
 
     /** Reads the sizes off the weights, for single files that carry no configuration. Names are diffusers'. */

@@ -1,5 +1,7 @@
 package dev.kleinscope.model.text;
 
+import dev.kleinscope.tensor.Shape;
+import dev.kleinscope.weights.LayoutConfig;
 import dev.kleinscope.weights.ModelException;
 import dev.kleinscope.weights.WeightSource;
 import tools.jackson.databind.JsonNode;
@@ -35,13 +37,14 @@ public record Qwen3Config(long hidden, int layers, long heads, long kvHeads, lon
         }
     }
 
-    /** Reads a transformers {@code config.json}. */
+    /** Reads a transformers {@code config.json}. @throws ModelException naming an entry that is wrong */
     public static Qwen3Config from(JsonNode json) {
+        LayoutConfig config = new LayoutConfig("text encoder", json);
         String type = json.path("model_type").asString("");
         if (!type.equals("qwen3")) {
             throw new ModelException("text encoder configuration: model_type is \"" + type + "\"; expected \"qwen3\"");
         }
-        if (json.path("attention_bias").asBoolean(false) || json.path("use_sliding_window").asBoolean(false)) {
+        if (config.flag("attention_bias", false) || config.flag("use_sliding_window", false)) {
             throw new ModelException("text encoder configuration: attention_bias and use_sliding_window are not supported");
         }
         JsonNode rope = json.path("rope_parameters");
@@ -50,13 +53,12 @@ public record Qwen3Config(long hidden, int layers, long heads, long kvHeads, lon
             throw new ModelException("text encoder configuration: rope type \"" + ropeType
                     + "\" is not supported; Qwen3-4B uses \"default\"");
         }
-        double theta = json.path("rope_theta").isNumber() ? json.path("rope_theta").asDouble()
-                : rope.path("rope_theta").asDouble(10000);
-        long heads = required(json, "num_attention_heads");
-        long hidden = required(json, "hidden_size");
-        return new Qwen3Config(hidden, (int) required(json, "num_hidden_layers"), heads,
-                json.path("num_key_value_heads").asLong(heads), json.path("head_dim").asLong(128),
-                required(json, "intermediate_size"), required(json, "vocab_size"), theta, json.path("rms_norm_eps").asDouble(1e-6));
+        double theta = (config.has("rope_theta") ? config : new LayoutConfig("text encoder", rope)).real("rope_theta", 1, 1e12, 10000);
+        long heads = config.size("num_attention_heads");
+        return new Qwen3Config(config.size("hidden_size"), (int) config.number("num_hidden_layers", 1, LayoutConfig.MAX_LAYERS), heads,
+                config.number("num_key_value_heads", 1, LayoutConfig.MAX_SIZE, heads),
+                config.number("head_dim", 1, LayoutConfig.MAX_SIZE, 128), config.size("intermediate_size"), config.size("vocab_size"),
+                theta, config.real("rms_norm_eps", 0, 1, 1e-6));
     }
 
     /** Reads the sizes off the weights of a single file; rope base and eps are Qwen3's own. */
@@ -68,18 +70,27 @@ public record Qwen3Config(long hidden, int layers, long heads, long kvHeads, lon
         if (layers == 0 || !weights.contains("model.embed_tokens.weight")) {
             throw new ModelException(weights.describe() + ": no model.layers.0 or model.embed_tokens; is this a Qwen3 model?");
         }
-        long headDim = weights.tensor("model.layers.0.self_attn.q_norm.weight").dim(0);
-        return new Qwen3Config(weights.tensor("model.embed_tokens.weight").dim(1), layers,
-                weights.tensor("model.layers.0.self_attn.q_proj.weight").dim(0) / headDim,
-                weights.tensor("model.layers.0.self_attn.k_proj.weight").dim(0) / headDim, headDim,
-                weights.tensor("model.layers.0.mlp.down_proj.weight").dim(1),
-                weights.tensor("model.embed_tokens.weight").dim(0), 1e6, 1e-6);
+        Shape embed = shape(weights, "model.embed_tokens.weight", 2);
+        long headDim = shape(weights, "model.layers.0.self_attn.q_norm.weight", 1).dim(0);
+        return new Qwen3Config(embed.dim(1), layers,
+                heads(shape(weights, "model.layers.0.self_attn.q_proj.weight", 2), headDim),
+                heads(shape(weights, "model.layers.0.self_attn.k_proj.weight", 2), headDim), headDim,
+                shape(weights, "model.layers.0.mlp.down_proj.weight", 2).dim(1), embed.dim(0), 1e6, 1e-6);
     }
 
-    private static long required(JsonNode json, String name) {
-        if (!json.path(name).isNumber()) {
-            throw new ModelException("text encoder configuration: no number \"" + name + "\" in config.json");
+    /** None, which is refused later, where there are no heads to count. */
+    private static long heads(Shape projection, long headDim) {
+        return headDim == 0 ? 0 : projection.dim(0) / headDim;
+    }
+
+    private static Shape shape(WeightSource weights, String name, int rank) {
+        if (!weights.contains(name)) {
+            throw new ModelException(weights.describe() + ": no tensor " + name + "; is this a Qwen3 model?");
         }
-        return json.path(name).asLong();
+        Shape shape = weights.tensor(name).shape();
+        if (shape.rank() != rank) {
+            throw new ModelException(weights.describe() + ": " + name + ": expected " + rank + " dimensions, found " + shape);
+        }
+        return shape;
     }
 }

@@ -1,6 +1,7 @@
 package dev.kleinscope.model.vae;
 
 import dev.kleinscope.tensor.Shape;
+import dev.kleinscope.weights.LayoutConfig;
 import dev.kleinscope.weights.ModelException;
 import dev.kleinscope.weights.WeightSource;
 import java.util.ArrayList;
@@ -77,33 +78,31 @@ public record VaeConfig(long inChannels, long outChannels, long latentChannels, 
         return 4 * latentChannels;
     }
 
-    /** Reads a diffusers {@code config.json}. Absent entries take diffusers' defaults. */
+    /** Reads a diffusers {@code config.json}. Absent entries take diffusers' defaults. @throws ModelException naming an entry that is wrong */
     public static VaeConfig from(JsonNode json) {
-        List<Integer> widths = json.path("block_out_channels").isArray() ? integers(json, "block_out_channels")
+        LayoutConfig config = new LayoutConfig("vae", json);
+        List<Integer> widths = config.has("block_out_channels") ? integers(config, "block_out_channels")
                 : List.of(128, 256, 512, 512);
-        List<Integer> decoderWidths = json.path("decoder_block_out_channels").isArray()
-                ? integers(json, "decoder_block_out_channels") : widths;
+        List<Integer> decoderWidths = config.has("decoder_block_out_channels") ? integers(config, "decoder_block_out_channels") : widths;
         require(json, "down_block_types", "DownEncoderBlock2D", widths.size());
         require(json, "up_block_types", "UpDecoderBlock2D", widths.size());
-        String activation = json.path("act_fn").asString("silu");
+        String activation = config.has("act_fn") ? json.path("act_fn").asString("") : "silu";
         if (!activation.equals("silu") && !activation.equals("swish")) {
             throw new ModelException("vae configuration: act_fn " + json.path("act_fn") + " is not supported; FLUX.2 uses silu");
         }
-        if (json.path("patch_size").isArray() && !integers(json, "patch_size").equals(List.of(2, 2))) {
+        if (config.has("patch_size") && !integers(config, "patch_size").equals(List.of(2, 2))) {
             throw new ModelException("vae configuration: patch_size " + json.path("patch_size")
                     + " is not supported; FLUX.2 uses [2, 2]");
         }
-        return new VaeConfig(json.path("in_channels").asLong(3), json.path("out_channels").asLong(3),
-                json.path("latent_channels").asLong(32), widths, decoderWidths, json.path("layers_per_block").asInt(2),
-                json.path("norm_num_groups").asLong(32), json.path("use_quant_conv").asBoolean(true),
-                json.path("use_post_quant_conv").asBoolean(true), json.path("mid_block_add_attention").asBoolean(true),
-                json.path("batch_norm_eps").asDouble(1e-4));
+        return new VaeConfig(config.number("in_channels", 1, MAX_CHANNELS, 3), config.number("out_channels", 1, MAX_CHANNELS, 3),
+                config.number("latent_channels", 1, MAX_CHANNELS, 32), widths, decoderWidths,
+                (int) config.number("layers_per_block", 1, MAX_LAYERS, 2), config.number("norm_num_groups", 1, MAX_CHANNELS, 32),
+                config.flag("use_quant_conv", true), config.flag("use_post_quant_conv", true),
+                config.flag("mid_block_add_attention", true), config.real("batch_norm_eps", 0, 1, 1e-4));
     }
 
-    private static List<Integer> integers(JsonNode json, String name) {
-        List<Integer> values = new ArrayList<>();
-        json.path(name).forEach(value -> values.add(value.asInt(-1)));
-        return values;
+    private static List<Integer> integers(LayoutConfig config, String name) {
+        return config.numbers(name, MAX_BLOCKS, 1).stream().map(Long::intValue).toList();
     }
 
     private static void require(JsonNode json, String name, String type, int count) {
