@@ -39,10 +39,10 @@ import picocli.CommandLine.Option;
 final class ValidateCommand implements Callable<Integer> {
 
     /**
-     * Largest relative L2 distance by kind, in f32 on the host backends. Sums of f32 over 27 layers of Qwen3-4B's width end 1e-6 (our own
-     * products) to 2e-6 (oneDNN's) from float64, as the peer's own in float32 do.
+     * Largest relative L2 distance by kind, in f32 on the host backends. Sums in f32 over 27 layers of Qwen3-4B's width end 1e-6 (our own
+     * products) to 2e-6 (oneDNN's) from float64, as any in f32 do: a case of that size needs a tolerance of its own.
      */
-    private static final Map<String, Double> TOLERANCES = Map.of("dit", 5e-5, "text-encoder", 5e-6, "vae", 1e-4, "pipeline", 1e-4,
+    private static final Map<String, Double> TOLERANCES = Map.of("dit", 5e-5, "text-encoder", 1e-6, "vae", 1e-4, "pipeline", 1e-4,
             "clip", 1e-5);
 
     /** On a GPU: in f32 by other sums, and in bf16. */
@@ -174,7 +174,7 @@ final class ValidateCommand implements Callable<Integer> {
 
     private String tolerances() {
         return backend.name().equals("cuda") || backend.precision().equals(Precision.BF16.toString()) ? String.valueOf(tolerance("dit"))
-                : "dit 5e-5, text-encoder 5e-6, vae 1e-4, pipeline 1e-4, clip 1e-5";
+                : "dit 5e-5, text-encoder 1e-6, vae 1e-4, pipeline 1e-4, clip 1e-5";
     }
 
     private static double distance(TensorCheck check) {

@@ -48,10 +48,7 @@ class GemmOptionTest {
     void everyCasePassesWithOneDnnWithinTheTolerancesOfOurOwnKernel(String model, String cases) {
         assumeTrue(OneDnnLibrary.isAvailable(), OneDnnLibrary::whyNot);
         Path path = model.equals("tiny-klein") ? Reference.TINY_KLEIN : Reference.FOLDER.resolve(model);
-        // miniatures keep to less than the text encoder's full size is allowed
-        String[] options = cases.startsWith("text-") ? new String[] {"--backend", "cpu", "--gemm", "onednn", "--rtol", "1e-6"}
-                : new String[] {"--backend", "cpu", "--gemm", "onednn"};
-        assertEquals(ExitCodes.OK, validate(path, cases, options), out + "\n" + err);
+        assertEquals(ExitCodes.OK, validate(path, cases, "--backend", "cpu", "--gemm", "onednn"), out + "\n" + err);
         assertTrue(out.toString().contains("products by oneDNN"), out.toString());
     }
 

@@ -3,12 +3,16 @@ package dev.kleinscope.backend.cpu;
 import dev.kleinscope.ops.Linear;
 import dev.kleinscope.tensor.Tensor;
 
-/** Products by our own kernel. */
+/** Products by our own kernels. */
 record JavaProducts(Workers workers) implements Products {
 
     @Override
     public void linear(Tensor x, Linear layer, Tensor out) {
-        LinearKernel.run(workers, x, layer, out);
+        if (SmallLinear.suits(layer)) {
+            SmallLinear.run(workers, x, layer, out);
+        } else {
+            LinearKernel.run(workers, x, layer, out);
+        }
     }
 
     @Override

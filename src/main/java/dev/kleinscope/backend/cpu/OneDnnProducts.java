@@ -19,8 +19,8 @@ import java.lang.ref.Reference;
  */
 final class OneDnnProducts implements Products {
 
-    /** Smaller weights, and fewer scores of a head, are not worth a call, and our own kernel, which adds in more parts, rounds them less. */
-    static final long LEAST_WEIGHTS = 1 << 16;
+    /** Smaller weights, and fewer scores of a head, are not worth a call, and our own kernels round them less. */
+    static final long LEAST_WEIGHTS = SmallLinear.LEAST_WEIGHTS;
 
     private final long leastWeights;
     private final Products fallback;
