@@ -105,7 +105,7 @@ class InterpolateCommandTest {
     @Test
     void anotherSweepsJournalIsNotMixedIn() throws IOException {
         Files.createDirectories(folder.resolve("out"));
-        Files.writeString(folder.resolve("out/sweep.journal"), "{\"other\":1}\n");
+        Files.writeString(folder.resolve("out/sweep.journal"), "{\"other\":1}\n{\"alpha\":0}\n");
         assertEquals(ExitCodes.BAD_INPUT, sweep("--alphas", "2"));
         assertTrue(err.toString().contains("unfinished run with other parameters"), err.toString());
     }
