@@ -31,6 +31,14 @@ class OutputFileTest {
         assertTrue(message(folder.resolve("none/x.png")).contains("there is no folder"));
     }
 
+    @Test
+    void aLinkIsRefusedWhateverItLeadsTo() throws Exception {
+        for (Path target : new Path[] {Files.createFile(folder.resolve("old.png")), Path.of("/dev/null"), folder.resolve("new.png")}) {
+            Path link = Files.createSymbolicLink(folder.resolve("to " + target.getFileName()), target);
+            assertTrue(message(link).endsWith("is a link; name the file that it leads to"), message(link));
+        }
+    }
+
     private static String message(Path file) {
         return assertThrows(UserInputException.class, () -> OutputFile.check("--out", file)).getMessage();
     }
