@@ -90,6 +90,13 @@ public abstract class OpsContract {
     }
 
     @Test
+    void linearMatchesForManyRowsOfOddSizes() {
+        linear(401, 517, 203, DType.BF16, true);
+        linear(230, 1029, 97, DType.F32, false);
+        linear(1601, 258, 395, DType.F16, true);
+    }
+
+    @Test
     void layersOfOneInputAreAsOneAfterAnother() {
         for (int tokens : TOKENS) {
             List<Tensor> mapped = List.of(weight(DType.BF16, 24, 40), weight(DType.BF16, 8, 40), weight(DType.BF16, 17, 40));

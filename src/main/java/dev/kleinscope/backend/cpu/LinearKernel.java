@@ -15,12 +15,18 @@ import java.util.Arrays;
  */
 final class LinearKernel {
 
-    /** Rows of a chunk, which all meet a panel while it is in the first cache. */
-    private static final int CHUNK_ROWS = 96;
+    /** Most rows of a chunk, which all meet a panel while it is in the first cache. */
+    private static final int CHUNK_ROWS = 192;
+    /** Most sums of a chunk; of more, they would come from too far. */
+    private static final int CHUNK_SUMS = CHUNK_ROWS * 1024;
     /** Of few packed rows, a chunk takes whole tiles of about as many, and more of each row at once. */
     private static final int FEW_ROWS = 16;
     /** Numbers of rows held widened, which fit the second cache: for each row a run of memory long enough to be delivered fast. */
-    private static final int READ = 2 * Tile.TERMS * CHUNK_ROWS;
+    private static final int READ = 2 * Tile.TERMS * 96;
+    /** Of as many packed panels or more, rows are laid for {@link InterleavedTile}, as many blocks of them at once. */
+    private static final int MANY_PANELS = 6;
+    private static final int INTERLEAVED_BLOCKS = 2;
+    private static final int GROUP_APART = INTERLEAVED_BLOCKS * Tile.TERMS;
     /** Most rows packed at once; bounds the memory and the sums of a chunk. */
     private static final int PACKED_ROWS = 1536;
 
@@ -30,6 +36,7 @@ final class LinearKernel {
     private static final int ROW_SLOT = 0;
     private static final int READ_SLOT = 1;
     private static final int SUM_SLOT = 2;
+    private static final int GROUP_SLOT = 3;
 
     private LinearKernel() {
     }
@@ -73,8 +80,8 @@ final class LinearKernel {
         int stride = panels.count() * panels.width();
         long share = Math.ceilDiv(count, 4L * workers.threads());
         int tile = panels.tileRows();
-        int most = stride <= FEW_ROWS ? FEW_ROWS : CHUNK_ROWS;
-        int chunkRows = Math.toIntExact(Math.min(most / tile, Math.ceilDiv(share, tile))) * tile;
+        int most = stride <= FEW_ROWS ? FEW_ROWS : Math.min(CHUNK_ROWS, CHUNK_SUMS / stride);
+        int chunkRows = Math.toIntExact(Math.clamp(Math.ceilDiv(share, tile), 1, Math.max(1, most / tile))) * tile;
         workers.run(Math.toIntExact(Math.ceilDiv(count, chunkRows)), (chunk, scratch) -> {
             long row = (long) chunk * chunkRows;
             int inChunk = (int) Math.min(chunkRows, count - row);
@@ -84,39 +91,71 @@ final class LinearKernel {
 
     private static float[] sums(Rows rows, long first, int count, Panels panels, int stride, Scratch scratch) {
         int tile = panels.tileRows();
-        int tiled = Math.ceilDiv(count, tile) * tile;
-        int atOnce = READ / (tiled * Tile.TERMS);
-        float[] read = scratch.floats(READ_SLOT, READ);
-        float[] sums = scratch.floats(SUM_SLOT, tiled * stride);
+        int tiles = Math.ceilDiv(count, tile);
+        float[] sums = scratch.floats(SUM_SLOT, tiles * tile * stride);
         if (panels.terms() == 0) {
-            Arrays.fill(sums, 0, tiled * stride, 0f);
+            Arrays.fill(sums, 0, tiles * tile * stride, 0f);
         }
+        boolean interleaved = interleaved(panels);
+        int tileFloats = interleaved ? InterleavedTile.SIZE : tile * Tile.TERMS;
+        int atOnce = interleaved ? INTERLEAVED_BLOCKS : READ / (tiles * tileFloats);
+        float[] read = scratch.floats(READ_SLOT, atOnce * tiles * tileFloats);
         for (int from = 0; from < panels.blocks(); from += atOnce) {
             int blocks = Math.min(atOnce, panels.blocks() - from);
-            for (int i = 0; i < count; i++) {
-                for (int block = 0; block < blocks; block++) {
-                    rows.read(first + i, (from + block) * Tile.TERMS, panels.terms(from + block), read, (block * tiled + i) * Tile.TERMS);
+            if (interleaved) {
+                interleave(rows, first, count, panels, from, blocks, read, scratch);
+            } else {
+                for (int i = 0; i < count; i++) {
+                    for (int block = 0; block < blocks; block++) {
+                        rows.read(first + i, (from + block) * Tile.TERMS, panels.terms(from + block), read,
+                                (block * tiles * tile + i) * Tile.TERMS);
+                    }
                 }
             }
             for (int block = 0; block < blocks; block++) {
                 for (int panel = 0; panel < panels.count(); panel++) {
-                    multiply(read, block * tiled * Tile.TERMS, tiled, panels, from + block, panel, sums, stride);
+                    multiply(read, block * tiles * tileFloats, tiles, panels, from + block, panel, sums, stride);
                 }
             }
         }
         return sums;
     }
 
-    /** Adds a block of a panel, for all rows of a chunk. */
-    private static void multiply(float[] read, int from, int rows, Panels panels, int block, int panel, float[] sums, int stride) {
+    private static boolean interleaved(Panels panels) {
+        return panels.width() == Tile.WIDTH && panels.count() >= MANY_PANELS;
+    }
+
+    /** Reads blocks of rows as {@link InterleavedTile} takes them: [block][tile]. */
+    private static void interleave(Rows rows, long first, int count, Panels panels, int from, int blocks, float[] to, Scratch scratch) {
+        int tiles = Math.ceilDiv(count, Tile.ROWS);
+        int terms = Math.min(blocks * Tile.TERMS, panels.terms() - from * Tile.TERMS);
+        float[] group = scratch.floats(GROUP_SLOT, Tile.ROWS * GROUP_APART);
+        for (int tile = 0; tile < tiles; tile++) {
+            int inTile = Math.min(Tile.ROWS, count - tile * Tile.ROWS);
+            for (int row = 0; row < inTile; row++) {
+                rows.read(first + tile * Tile.ROWS + row, from * Tile.TERMS, terms, group, row * GROUP_APART);
+            }
+            for (int block = 0; block < blocks; block++) {
+                int at = (block * tiles + tile) * InterleavedTile.SIZE;
+                for (int row = 0; row < inTile; row++) {
+                    InterleavedTile.put(group, row * GROUP_APART + block * Tile.TERMS, panels.terms(from + block), to, at, row);
+                }
+            }
+        }
+    }
+
+    /** Adds a block of a panel, for all tiles of a chunk. */
+    private static void multiply(float[] read, int from, int tiles, Panels panels, int block, int panel, float[] sums, int stride) {
         int at = panels.at(block, panel);
         int terms = panels.terms(block);
         boolean fresh = block == 0;
-        int tile = panels.tileRows();
-        for (int i = 0; i < rows; i += tile) {
-            int rowAt = from + i * Tile.TERMS;
-            int to = i * stride + panel * panels.width();
-            if (panels.width() == Tile.WIDTH) {
+        int rows = panels.tileRows();
+        for (int tile = 0; tile < tiles; tile++) {
+            int rowAt = from + tile * rows * Tile.TERMS;
+            int to = tile * rows * stride + panel * panels.width();
+            if (interleaved(panels)) {
+                InterleavedTile.multiply(read, from + tile * InterleavedTile.SIZE, panels.values(), at, terms, sums, to, stride, fresh);
+            } else if (panels.width() == Tile.WIDTH) {
                 Tile.multiply(read, rowAt, panels.values(), at, terms, sums, to, stride, fresh);
             } else if (panels.width() == 1) {
                 SingleRow.multiply(read, rowAt, panels.values(), at, terms, sums, to, fresh);
