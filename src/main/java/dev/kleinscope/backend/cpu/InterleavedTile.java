@@ -4,10 +4,11 @@ import static dev.kleinscope.backend.cpu.Lanes.COUNT;
 import static dev.kleinscope.backend.cpu.Lanes.FLOATS;
 
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorSpecies;
 
 /**
- * {@link Tile}s whose rows lie together, four terms of each after four of another: the same bits and faster, since single numbers are then
- * read one after the other, by shorter instructions. Worth laying rows so where they meet several panels.
+ * {@link Tile}s whose rows lie together, a few terms of each after as many of another: the same bits and faster, since single numbers are
+ * then read one after the other, by shorter instructions. Worth laying rows so where they meet several panels.
  */
 final class InterleavedTile {
 
@@ -15,8 +16,8 @@ final class InterleavedTile {
     static final int APART = Tile.ROWS == 12 ? 16 : 8;
     /** Floats for all terms of a tile's rows. */
     static final int SIZE = Tile.TERMS * APART;
-    /** Terms of a row that lie together. */
-    private static final int TOGETHER = 4;
+    /** Terms of a row that lie together: those of one turn of the loop. */
+    private static final VectorSpecies<Float> TOGETHER = Tile.ROWS == 12 ? FloatVector.SPECIES_64 : FloatVector.SPECIES_128;
     /** As in {@link Tile}. */
     private static final int NEVER = 0x70000000;
 
@@ -26,12 +27,12 @@ final class InterleavedTile {
     /**
      * Puts a row where {@link #multiply} expects it.
      *
-     * @param values on from {@code from}; up to three after the last are read too
+     * @param values on from {@code from}; a few after the last are read too
      * @param row of the tile, whose rows begin at {@code aFrom}
      */
     static void put(float[] values, int from, int terms, float[] a, int aFrom, int row) {
-        for (int t = 0; t < terms; t += TOGETHER) {
-            FloatVector.fromArray(FloatVector.SPECIES_128, values, from + t).intoArray(a, aFrom + t * APART + row * TOGETHER);
+        for (int t = 0; t < terms; t += TOGETHER.length()) {
+            FloatVector.fromArray(TOGETHER, values, from + t).intoArray(a, aFrom + t * APART + row * TOGETHER.length());
         }
     }
 

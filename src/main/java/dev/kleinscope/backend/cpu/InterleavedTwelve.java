@@ -5,7 +5,7 @@ import static dev.kleinscope.backend.cpu.Lanes.FLOATS;
 
 import jdk.incubator.vector.FloatVector;
 
-/** {@link InterleavedTile}s of twelve rows, for 32 registers. */
+/** {@link InterleavedTile}s of twelve rows, for 32 registers. The first compiler refuses the loop with four terms, and then the second never sees it. */
 final class InterleavedTwelve {
 
     /** As in {@link InterleavedTile}, for twelve rows. */
@@ -41,58 +41,58 @@ final class InterleavedTwelve {
         FloatVector c101 = c00;
         FloatVector c110 = c00;
         FloatVector c111 = c00;
-        for (int t = 0; t < terms; t += 4) {
+        for (int t = 0; t < terms; t += 2) {
             FloatVector b0 = FloatVector.fromArray(FLOATS, b, bFrom + t * Tile.WIDTH);
             FloatVector b1 = FloatVector.fromArray(FLOATS, b, bFrom + t * Tile.WIDTH + COUNT);
             FloatVector x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART]);
             c00 = x.fma(b0, c00);
             c01 = x.fma(b1, c01);
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 4]);
+            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 2]);
             c10 = x.fma(b0, c10);
             c11 = x.fma(b1, c11);
             if (t == NEVER) {
                 break;
             }
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 8]);
+            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 4]);
             c20 = x.fma(b0, c20);
             c21 = x.fma(b1, c21);
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 12]);
+            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 6]);
             c30 = x.fma(b0, c30);
             c31 = x.fma(b1, c31);
             if (t == NEVER + 1) {
                 break;
             }
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 16]);
+            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 8]);
             c40 = x.fma(b0, c40);
             c41 = x.fma(b1, c41);
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 20]);
+            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 10]);
             c50 = x.fma(b0, c50);
             c51 = x.fma(b1, c51);
             if (t == NEVER + 2) {
                 break;
             }
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 24]);
+            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 12]);
             c60 = x.fma(b0, c60);
             c61 = x.fma(b1, c61);
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 28]);
+            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 14]);
             c70 = x.fma(b0, c70);
             c71 = x.fma(b1, c71);
             if (t == NEVER + 3) {
                 break;
             }
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 32]);
+            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 16]);
             c80 = x.fma(b0, c80);
             c81 = x.fma(b1, c81);
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 36]);
+            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 18]);
             c90 = x.fma(b0, c90);
             c91 = x.fma(b1, c91);
             if (t == NEVER + 4) {
                 break;
             }
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 40]);
+            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 20]);
             c100 = x.fma(b0, c100);
             c101 = x.fma(b1, c101);
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 44]);
+            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 22]);
             c110 = x.fma(b0, c110);
             c111 = x.fma(b1, c111);
             if (t + 1 == terms) {
@@ -103,164 +103,52 @@ final class InterleavedTwelve {
             x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 1]);
             c00 = x.fma(b0, c00);
             c01 = x.fma(b1, c01);
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 5]);
+            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 3]);
             c10 = x.fma(b0, c10);
             c11 = x.fma(b1, c11);
             if (t == NEVER + 5) {
                 break;
             }
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 9]);
+            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 5]);
             c20 = x.fma(b0, c20);
             c21 = x.fma(b1, c21);
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 13]);
+            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 7]);
             c30 = x.fma(b0, c30);
             c31 = x.fma(b1, c31);
             if (t == NEVER + 6) {
                 break;
             }
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 17]);
+            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 9]);
             c40 = x.fma(b0, c40);
             c41 = x.fma(b1, c41);
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 21]);
+            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 11]);
             c50 = x.fma(b0, c50);
             c51 = x.fma(b1, c51);
             if (t == NEVER + 7) {
                 break;
             }
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 25]);
+            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 13]);
             c60 = x.fma(b0, c60);
             c61 = x.fma(b1, c61);
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 29]);
+            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 15]);
             c70 = x.fma(b0, c70);
             c71 = x.fma(b1, c71);
             if (t == NEVER + 8) {
                 break;
             }
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 33]);
+            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 17]);
             c80 = x.fma(b0, c80);
             c81 = x.fma(b1, c81);
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 37]);
+            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 19]);
             c90 = x.fma(b0, c90);
             c91 = x.fma(b1, c91);
             if (t == NEVER + 9) {
                 break;
             }
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 41]);
+            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 21]);
             c100 = x.fma(b0, c100);
             c101 = x.fma(b1, c101);
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 45]);
-            c110 = x.fma(b0, c110);
-            c111 = x.fma(b1, c111);
-            if (t + 2 == terms) {
-                break;
-            }
-            b0 = FloatVector.fromArray(FLOATS, b, bFrom + t * Tile.WIDTH + 4 * COUNT);
-            b1 = FloatVector.fromArray(FLOATS, b, bFrom + t * Tile.WIDTH + 5 * COUNT);
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 2]);
-            c00 = x.fma(b0, c00);
-            c01 = x.fma(b1, c01);
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 6]);
-            c10 = x.fma(b0, c10);
-            c11 = x.fma(b1, c11);
-            if (t == NEVER + 10) {
-                break;
-            }
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 10]);
-            c20 = x.fma(b0, c20);
-            c21 = x.fma(b1, c21);
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 14]);
-            c30 = x.fma(b0, c30);
-            c31 = x.fma(b1, c31);
-            if (t == NEVER + 11) {
-                break;
-            }
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 18]);
-            c40 = x.fma(b0, c40);
-            c41 = x.fma(b1, c41);
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 22]);
-            c50 = x.fma(b0, c50);
-            c51 = x.fma(b1, c51);
-            if (t == NEVER + 12) {
-                break;
-            }
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 26]);
-            c60 = x.fma(b0, c60);
-            c61 = x.fma(b1, c61);
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 30]);
-            c70 = x.fma(b0, c70);
-            c71 = x.fma(b1, c71);
-            if (t == NEVER + 13) {
-                break;
-            }
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 34]);
-            c80 = x.fma(b0, c80);
-            c81 = x.fma(b1, c81);
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 38]);
-            c90 = x.fma(b0, c90);
-            c91 = x.fma(b1, c91);
-            if (t == NEVER + 14) {
-                break;
-            }
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 42]);
-            c100 = x.fma(b0, c100);
-            c101 = x.fma(b1, c101);
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 46]);
-            c110 = x.fma(b0, c110);
-            c111 = x.fma(b1, c111);
-            if (t + 3 == terms) {
-                break;
-            }
-            b0 = FloatVector.fromArray(FLOATS, b, bFrom + t * Tile.WIDTH + 6 * COUNT);
-            b1 = FloatVector.fromArray(FLOATS, b, bFrom + t * Tile.WIDTH + 7 * COUNT);
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 3]);
-            c00 = x.fma(b0, c00);
-            c01 = x.fma(b1, c01);
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 7]);
-            c10 = x.fma(b0, c10);
-            c11 = x.fma(b1, c11);
-            if (t == NEVER + 15) {
-                break;
-            }
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 11]);
-            c20 = x.fma(b0, c20);
-            c21 = x.fma(b1, c21);
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 15]);
-            c30 = x.fma(b0, c30);
-            c31 = x.fma(b1, c31);
-            if (t == NEVER + 16) {
-                break;
-            }
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 19]);
-            c40 = x.fma(b0, c40);
-            c41 = x.fma(b1, c41);
             x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 23]);
-            c50 = x.fma(b0, c50);
-            c51 = x.fma(b1, c51);
-            if (t == NEVER + 17) {
-                break;
-            }
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 27]);
-            c60 = x.fma(b0, c60);
-            c61 = x.fma(b1, c61);
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 31]);
-            c70 = x.fma(b0, c70);
-            c71 = x.fma(b1, c71);
-            if (t == NEVER + 18) {
-                break;
-            }
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 35]);
-            c80 = x.fma(b0, c80);
-            c81 = x.fma(b1, c81);
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 39]);
-            c90 = x.fma(b0, c90);
-            c91 = x.fma(b1, c91);
-            if (t == NEVER + 19) {
-                break;
-            }
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 43]);
-            c100 = x.fma(b0, c100);
-            c101 = x.fma(b1, c101);
-            x = FloatVector.broadcast(FLOATS, a[aFrom + t * APART + 47]);
             c110 = x.fma(b0, c110);
             c111 = x.fma(b1, c111);
         }
