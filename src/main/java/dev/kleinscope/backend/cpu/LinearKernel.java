@@ -16,15 +16,16 @@ import java.util.Arrays;
 final class LinearKernel {
 
     /** Most rows of a chunk, which all meet a panel while it is in the first cache. */
-    private static final int CHUNK_ROWS = 192;
-    /** Most sums of a chunk; of more, they would come from too far. */
-    private static final int CHUNK_SUMS = CHUNK_ROWS * 1024;
+    private static final int CHUNK_ROWS = 96;
     /** Of few packed rows, a chunk takes whole tiles of about as many, and more of each row at once. */
     private static final int FEW_ROWS = 16;
     /** Numbers of rows held widened, which fit the second cache: for each row a run of memory long enough to be delivered fast. */
-    private static final int READ = 2 * Tile.TERMS * 96;
-    /** Of as many packed panels or more, rows are laid for {@link InterleavedTile}, as many blocks of them at once. */
+    private static final int READ = 2 * Tile.TERMS * CHUNK_ROWS;
+    /** Of as many packed panels or more, rows are laid for {@link InterleavedTile}. */
     private static final int MANY_PANELS = 6;
+    /** Most rows of a chunk that are laid so, and most sums: of more, they would come from too far. */
+    private static final int INTERLEAVED_ROWS = 192;
+    private static final int INTERLEAVED_SUMS = INTERLEAVED_ROWS * 1024;
     private static final int INTERLEAVED_BLOCKS = 2;
     private static final int GROUP_APART = INTERLEAVED_BLOCKS * Tile.TERMS;
     /** Most rows packed at once; bounds the memory and the sums of a chunk. */
@@ -80,7 +81,7 @@ final class LinearKernel {
         int stride = panels.count() * panels.width();
         long share = Math.ceilDiv(count, 4L * workers.threads());
         int tile = panels.tileRows();
-        int most = stride <= FEW_ROWS ? FEW_ROWS : Math.min(CHUNK_ROWS, CHUNK_SUMS / stride);
+        int most = interleaved(panels) ? Math.min(INTERLEAVED_ROWS, INTERLEAVED_SUMS / stride) : stride <= FEW_ROWS ? FEW_ROWS : CHUNK_ROWS;
         int chunkRows = Math.toIntExact(Math.clamp(Math.ceilDiv(share, tile), 1, Math.max(1, most / tile))) * tile;
         workers.run(Math.toIntExact(Math.ceilDiv(count, chunkRows)), (chunk, scratch) -> {
             long row = (long) chunk * chunkRows;
